@@ -1,0 +1,154 @@
+//! Evaluation in `f32`, one batch item at a time: what calibration measures.
+
+use super::{Conv, Graph, Op, Pool, PoolKind};
+
+/// The item of every node's tensor for one item of every input.
+///
+/// # Panics
+/// Where `inputs` does not hold one item of the right length for each input of the graph.
+pub fn evaluate(graph: &Graph, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
+    assert_eq!(
+        inputs.len(),
+        graph.inputs.len(),
+        "one array for each graph input"
+    );
+    let mut values: Vec<Vec<f32>> = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let arg = |i: usize| values[node.inputs[i]].as_slice();
+        let value = match &node.op {
+            Op::Input => {
+                let at = graph
+                    .inputs
+                    .iter()
+                    .position(|&i| i == id)
+                    .expect("input nodes are listed in `inputs`");
+                assert_eq!(
+                    inputs[at].len(),
+                    graph.item_len(id),
+                    "length of input `{}`",
+                    node.name
+                );
+                inputs[at].to_vec()
+            }
+            Op::Conv(conv) => convolve(conv, arg(0)),
+            Op::MatMul {
+                rows,
+                k,
+                n,
+                weights,
+            } => matmul(*rows, *k, *n, weights, arg(0)),
+            Op::Affine { scale, offset } => arg(0)
+                .iter()
+                .zip(scale)
+                .zip(offset)
+                .map(|((x, scale), offset)| x * scale + offset)
+                .collect(),
+            Op::Activation(f) => arg(0)
+                .iter()
+                .map(|&x| f.eval(f64::from(x)) as f32)
+                .collect(),
+            Op::Pool(p) => pool(p, arg(0)),
+            Op::Add { subtract } => {
+                let sign = if *subtract { -1.0 } else { 1.0 };
+                arg(0)
+                    .iter()
+                    .zip(arg(1))
+                    .map(|(a, b)| a + sign * b)
+                    .collect()
+            }
+            Op::Rearrange(cells) => cells
+                .iter()
+                .map(|cell| {
+                    cell.map_or(0.0, |(input, element)| {
+                        arg(input as usize)[element as usize]
+                    })
+                })
+                .collect(),
+            Op::ArgMax { last } => vec![argmax(arg(0), *last) as f32],
+        };
+        values.push(value);
+    }
+    values
+}
+
+fn argmax(values: &[f32], last: bool) -> usize {
+    let mut best = 0;
+    for (i, &v) in values.iter().enumerate() {
+        if v > values[best] || (last && v == values[best]) {
+            best = i;
+        }
+    }
+    best
+}
+
+fn matmul(rows: usize, k: usize, n: usize, weights: &[f32], x: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; rows * n];
+    for (row, out) in x.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
+        for (&v, weights) in row.iter().zip(weights.chunks_exact(n)) {
+            for (o, &w) in out.iter_mut().zip(weights) {
+                *o += v * w;
+            }
+        }
+    }
+    out
+}
+
+fn convolve(conv: &Conv, x: &[f32]) -> Vec<f32> {
+    let window = &conv.window;
+    let (oh, ow) = window.output().expect("the importer checked the window");
+    let ((h, w), (kh, kw)) = (window.input, window.kernel);
+    let (group_in, group_out) = (conv.cin / conv.groups, conv.cout / conv.groups);
+    let mut out = vec![0.0; conv.cout * oh * ow];
+    for (oc, plane) in out.chunks_exact_mut(oh * ow).enumerate() {
+        plane.fill(conv.bias.get(oc).copied().unwrap_or(0.0));
+        for ic in 0..group_in {
+            let source = &x[(oc / group_out * group_in + ic) * h * w..][..h * w];
+            let taps = &conv.weights[(oc * group_in + ic) * kh * kw..][..kh * kw];
+            for (tap, &weight) in taps.iter().enumerate() {
+                let (ky, kx) = (tap / kw, tap % kw);
+                let columns = window.columns(ow, kx);
+                for oy in 0..oh {
+                    let Some(iy) = window.row(oy, ky) else {
+                        continue;
+                    };
+                    for ox in columns.clone() {
+                        let ix = ox * window.stride.1 + kx * window.dilation.1 - window.pads.1;
+                        plane[oy * ow + ox] += weight * source[iy * w + ix];
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+fn pool(pool: &Pool, x: &[f32]) -> Vec<f32> {
+    let window = &pool.window;
+    let ((h, w), (oh, ow)) = (window.input, pool.output);
+    let divisors = pool.divisors();
+    let mut out = Vec::with_capacity(pool.channels * oh * ow);
+    for source in x.chunks_exact(h * w) {
+        for oy in 0..oh {
+            for ox in 0..ow {
+                let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
+                for ky in 0..window.kernel.0 {
+                    let Some(iy) = window.row(oy, ky) else {
+                        continue;
+                    };
+                    for kx in 0..window.kernel.1 {
+                        let Some(ix) = window.column(ox, kx) else {
+                            continue;
+                        };
+                        max = max.max(source[iy * w + ix]);
+                        sum += source[iy * w + ix];
+                    }
+                }
+                out.push(match pool.kind {
+                    PoolKind::Max => max,
+                    PoolKind::Average { .. } => sum / divisors[oy * ow + ox] as f32,
+                });
+            }
+        }
+    }
+    out
+}

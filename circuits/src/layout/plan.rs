@@ -1,0 +1,185 @@
+//! From model and profile to a [`Layout`].
+
+use super::contraction::Contraction;
+use super::copies::with_copies;
+use super::path::Monomial;
+use super::planner::Planner;
+use super::rows::{Activation, FixedColumns};
+use super::tables::Tables;
+use super::{Layout, Stats, Tensor, Visibility};
+use crate::model::Model;
+use crate::profile::{LIMB_BITS, Profile, UNUSABLE_ROWS, fixed};
+use crate::quantize;
+
+/// Largest circuit: 2^24 rows.
+const MAX_K: u32 = 24;
+
+/// Why a model has no layout.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// The quantizer's shift does not fit the profile.
+    #[error(
+        "the model shifts by {shift} bits but profile {profile} holds remainders of {expected}; compile again with --optimize as intended for that profile"
+    )]
+    Shift {
+        /// The model's shift.
+        shift: u32,
+        /// What the profile holds.
+        expected: u32,
+        /// The profile.
+        profile: String,
+    },
+    /// A lookup table is out of reach.
+    #[error(
+        "the table of {function} needs {rows} rows, more than any circuit has; lower --bits or rescale the model"
+    )]
+    TableTooLarge {
+        /// The function.
+        function: String,
+        /// Rows.
+        rows: usize,
+    },
+    /// The model needs more rows than the largest circuit has.
+    #[error(
+        "the model needs {rows} rows, more than 2^{MAX_K}; split it or use a wider profile (--optimize prover)"
+    )]
+    TooManyRows {
+        /// Rows.
+        rows: usize,
+    },
+    /// A folded weight left the 32-bit range.
+    #[error(
+        "an integer weight is {weight}, outside 32 bits; lower --bits or normalize the model's weights"
+    )]
+    WeightTooLarge {
+        /// The weight.
+        weight: i64,
+    },
+    /// Interval analysis failed.
+    #[error(transparent)]
+    Bounds(#[from] quantize::BoundsError),
+    /// A combination the layout cannot express.
+    #[error("node `{node}`: {what}")]
+    Unsupported {
+        /// The node.
+        node: String,
+        /// What, and what to do.
+        what: &'static str,
+    },
+}
+
+pub(super) fn check_shift(model: &Model, profile: &Profile) -> Result<(), LayoutError> {
+    let expected = profile.max_shift();
+    let fits = if profile.limbs == 1 {
+        model.shift <= expected
+    } else {
+        model.shift == expected
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(LayoutError::Shift {
+            shift: model.shift,
+            expected,
+            profile: profile.name(),
+        })
+    }
+}
+
+/// Plans `model` in `profile`.
+pub fn plan(
+    model: &Model,
+    profile: Profile,
+    visibility: Visibility,
+) -> Result<Layout, LayoutError> {
+    check_shift(model, &profile)?;
+    let model = with_copies(model);
+    let bounds = quantize::bounds(&model)?;
+    let limb_bits = if profile.limbs == 1 {
+        model.shift
+    } else {
+        LIMB_BITS
+    };
+    let mut tables = Tables::new(limb_bits);
+    let planner = Planner::new(&model, profile);
+    let mut tensors = planner.tensors(visibility, &bounds, &mut tables)?;
+    tables.finish()?;
+    assign_bases(&model, &profile, &mut tensors);
+    let mut chunks = planner.chunks(&tensors);
+
+    let mut columns = FixedColumns::new(profile.fixed_columns());
+    let mut activation = Activation::new(&model, profile, visibility, &tensors);
+    activation.write(&mut columns);
+    let (mut acc, mut cons) = (activation.acc, activation.cons);
+    let (rows, public, mut nodes) = (activation.rows, activation.public, activation.nodes);
+    let mut contraction = Contraction::new(profile, &tensors);
+    for chunk in &mut chunks {
+        nodes[chunk.tensor].contraction += contraction.push(&mut columns, chunk)?;
+    }
+    let zero = Monomial::default();
+    let stats = Stats {
+        activation: rows
+            .len()
+            .max(acc.earliest(zero) + 1)
+            .max(cons.earliest(zero) + 1),
+        contraction: contraction.finish(&mut columns),
+        table: tables.rows().div_ceil(profile.tables),
+        instance: public.iter().map(|p| p.row + 1).max().unwrap_or(0),
+        nodes,
+    };
+    let k = (stats.rows() + UNUSABLE_ROWS)
+        .next_power_of_two()
+        .ilog2()
+        .max(6);
+    if k > MAX_K {
+        return Err(LayoutError::TooManyRows { rows: stats.rows() });
+    }
+    let last = (1usize << k) - UNUSABLE_ROWS;
+    acc.finish(&mut columns, last - 1);
+    cons.finish(&mut columns, last - 1);
+    for row in 0..last {
+        columns.set(fixed::ACTIVE, row, 1);
+    }
+    columns.set(fixed::BOUNDARY, 0, 1);
+    columns.set(fixed::BOUNDARY, last, 2);
+    for (entry, (input, output, tag)) in tables.entries().enumerate() {
+        let narrow =
+            |v: i64| i32::try_from(v).map_err(|_| LayoutError::WeightTooLarge { weight: v });
+        let [i, o, t] = profile.table(entry / stats.table);
+        let row = entry % stats.table;
+        columns.set(i, row, narrow(input)?);
+        columns.set(o, row, narrow(output)?);
+        columns.set(t, row, tag);
+    }
+    let fixed = columns.into_columns();
+    Ok(Layout {
+        profile,
+        k,
+        visibility,
+        stats,
+        tensors,
+        rows,
+        chunks,
+        tables,
+        fixed,
+        public,
+        model,
+    })
+}
+
+/// Outputs take the lowest bases (their rows stand first, so that the chain climbs once), then the others fall along the rows.
+fn assign_bases(model: &Model, profile: &Profile, tensors: &mut [Tensor]) {
+    let is_output = |t: &Tensor| model.outputs.iter().any(|p| p.node == t.node);
+    let mut base = 0;
+    for outputs in [true, false] {
+        for tensor in tensors.iter_mut().rev().filter(|t| is_output(t) == outputs) {
+            tensor.base_p = base;
+            base += tensor.range_p(profile);
+        }
+    }
+    let mut base = 0;
+    for tensor in tensors.iter_mut().rev().filter(|t| t.consumed) {
+        tensor.base_c = base;
+        base += tensor.range_c(profile);
+    }
+}

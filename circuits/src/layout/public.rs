@@ -1,0 +1,116 @@
+//! Public values and the instance columns that hold them.
+
+use halo2_proofs::halo2curves::bn256::Fr;
+
+use super::Layout;
+use crate::witness::field;
+
+/// Public values, NCHW, by port; empty where the side is private.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublicValues {
+    /// The outputs' accumulators.
+    pub outputs: Vec<Vec<i64>>,
+    /// The inputs.
+    pub inputs: Vec<Vec<i64>>,
+}
+
+/// Why instance columns are not those of this model.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PublicError {
+    /// Wrong shape.
+    #[error(
+        "expected {columns} instance columns of {rows} rows; the proof belongs to another model or profile"
+    )]
+    Shape {
+        /// Columns.
+        columns: usize,
+        /// Rows.
+        rows: usize,
+    },
+    /// A slot that stands for no value holds one.
+    #[error("the unused instance slot at row {row}, lane {lane} is not 0")]
+    Unused {
+        /// Row.
+        row: usize,
+        /// Lane.
+        lane: usize,
+    },
+    /// Values of the wrong number or length.
+    #[error("the public values do not have the model's shapes")]
+    Values,
+}
+
+impl Layout {
+    /// Instance columns (one for each lane) of public values.
+    ///
+    /// # Errors
+    /// [`PublicError::Values`] where a port's values have the wrong length.
+    pub fn instances(&self, values: &PublicValues) -> Result<Vec<Vec<i64>>, PublicError> {
+        let mut out = vec![vec![0; self.instance_rows()]; self.profile.lanes];
+        let ports = self.model.outputs.len();
+        for p in &self.public {
+            let (side, port) = if p.port < ports {
+                (&values.outputs, p.port)
+            } else {
+                (&values.inputs, p.port - ports)
+            };
+            out[p.lane][p.row] = *side
+                .get(port)
+                .and_then(|v| v.get(p.element))
+                .ok_or(PublicError::Values)?;
+        }
+        Ok(out)
+    }
+
+    /// The values in instance columns.
+    ///
+    /// # Errors
+    /// [`PublicError`] for columns that this model cannot have.
+    pub fn public_values(&self, instances: &[Vec<i64>]) -> Result<PublicValues, PublicError> {
+        let rows = self.instance_rows();
+        if instances.len() != self.profile.lanes || instances.iter().any(|c| c.len() != rows) {
+            return Err(PublicError::Shape {
+                columns: self.profile.lanes,
+                rows,
+            });
+        }
+        let sized = |visible: bool, ports: &[crate::model::Port]| -> Vec<Vec<i64>> {
+            let ports = if visible { ports } else { &[] };
+            ports
+                .iter()
+                .map(|p| vec![0; self.model.nodes[p.node].shape.len()])
+                .collect()
+        };
+        let mut values = PublicValues {
+            outputs: sized(self.visibility.output, &self.model.outputs),
+            inputs: sized(self.visibility.input, &self.model.inputs),
+        };
+        let mut used = vec![vec![false; rows]; self.profile.lanes];
+        let ports = self.model.outputs.len();
+        for p in &self.public {
+            used[p.lane][p.row] = true;
+            let side = if p.port < ports {
+                &mut values.outputs[p.port]
+            } else {
+                &mut values.inputs[p.port - ports]
+            };
+            side[p.element] = instances[p.lane][p.row];
+        }
+        for row in 0..rows {
+            for lane in 0..self.profile.lanes {
+                if !used[lane][row] && instances[lane][row] != 0 {
+                    return Err(PublicError::Unused { row, lane });
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// Instance columns as field elements.
+    pub fn instance_scalars(instances: &[Vec<i64>]) -> Vec<Vec<Fr>> {
+        instances
+            .iter()
+            .map(|c| c.iter().map(|v| field(*v)).collect())
+            .collect()
+    }
+}

@@ -1,0 +1,137 @@
+//! One ONNX node: its name, operands and attributes, with errors that say which node they mean.
+
+use tract_onnx::pb::{AttributeProto, NodeProto};
+
+use super::ImportError;
+
+/// An ONNX node as the operator importers see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NodeView<'a> {
+    proto: &'a NodeProto,
+}
+
+impl<'a> NodeView<'a> {
+    pub(super) fn new(proto: &'a NodeProto) -> Self {
+        NodeView { proto }
+    }
+
+    /// The node's name, or its first output where it has none.
+    pub(super) fn name(&self) -> &'a str {
+        match self.proto.name.as_str() {
+            "" => self.proto.output.first().map_or("unnamed", String::as_str),
+            name => name,
+        }
+    }
+
+    /// Operator type, prefixed with the domain where that is not ONNX's own.
+    pub(super) fn op(&self) -> String {
+        match self.proto.domain.as_str() {
+            "" | "ai.onnx" => self.proto.op_type.clone(),
+            domain => format!("{domain}.{}", self.proto.op_type),
+        }
+    }
+
+    /// Name of operand `i`, where it is there.
+    pub(super) fn input(&self, i: usize) -> Option<&'a str> {
+        self.proto
+            .input
+            .get(i)
+            .map(String::as_str)
+            .filter(|name| !name.is_empty())
+    }
+
+    /// Names of all operands.
+    pub(super) fn inputs(&self) -> &'a [String] {
+        &self.proto.input
+    }
+
+    /// Name of output `i`, where it is there.
+    pub(super) fn output(&self, i: usize) -> Option<&'a str> {
+        self.proto
+            .output
+            .get(i)
+            .map(String::as_str)
+            .filter(|name| !name.is_empty())
+    }
+
+    /// Names of all outputs.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = &'a str> {
+        self.proto
+            .output
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !name.is_empty())
+    }
+
+    fn attribute(&self, name: &str) -> Option<&'a AttributeProto> {
+        self.proto.attribute.iter().find(|a| a.name == name)
+    }
+
+    /// Integer attribute.
+    pub(super) fn int(&self, name: &str) -> Option<i64> {
+        self.attribute(name).map(|a| a.i)
+    }
+
+    /// Float attribute.
+    pub(super) fn float(&self, name: &str) -> Option<f32> {
+        self.attribute(name).map(|a| a.f)
+    }
+
+    /// List of integers.
+    pub(super) fn ints(&self, name: &str) -> Option<&'a [i64]> {
+        self.attribute(name).map(|a| a.ints.as_slice())
+    }
+
+    /// String attribute.
+    pub(super) fn string(&self, name: &str) -> Option<String> {
+        self.attribute(name)
+            .map(|a| String::from_utf8_lossy(&a.s).into_owned())
+    }
+
+    /// A list of `N` sizes; `default` where the attribute is missing.
+    pub(super) fn sizes(
+        &self,
+        name: &str,
+        rank: usize,
+        default: usize,
+    ) -> Result<Vec<usize>, ImportError> {
+        let Some(ints) = self.ints(name) else {
+            return Ok(vec![default; rank]);
+        };
+        let sizes: Option<Vec<usize>> = ints
+            .iter()
+            .map(|&i| usize::try_from(i).ok().filter(|&i| i < 1 << 20))
+            .collect();
+        sizes.filter(|s| s.len() == rank).ok_or_else(|| {
+            self.form(format!(
+                "attribute {name} is {ints:?}, expected {rank} sizes below 2^20"
+            ))
+        })
+    }
+
+    /// The node is of a form that is not supported.
+    pub(super) fn form(&self, reason: impl Into<String>) -> ImportError {
+        ImportError::Form {
+            node: self.name().to_owned(),
+            op: self.op(),
+            reason: reason.into(),
+        }
+    }
+
+    /// An operand must be a constant and is not.
+    pub(super) fn not_constant(&self, operand: &'static str) -> ImportError {
+        ImportError::NotConstant {
+            node: self.name().to_owned(),
+            op: self.op(),
+            operand,
+        }
+    }
+
+    /// Batch items are mixed.
+    pub(super) fn mixes_batch(&self) -> ImportError {
+        ImportError::MixesBatch {
+            node: self.name().to_owned(),
+            op: self.op(),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Walks the ONNX nodes in order and builds the float graph.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tract_onnx::{pb::ModelProto, prelude::Tensor};
+
+use super::{
+    ImportError, ImportOptions,
+    attributes::NodeView,
+    ops,
+    parse::{self, Analysis},
+};
+use crate::graph::{Cell, Graph, Node, NodeId, Op, Output};
+
+/// What a tensor name stands for.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// Depends on the input.
+    Node(NodeId),
+    /// Known at compile time.
+    Constant(Arc<Tensor>),
+}
+
+/// The graph under construction.
+#[derive(Debug)]
+pub(super) struct Builder<'a> {
+    graph: Graph,
+    values: HashMap<String, Value>,
+    analysis: &'a Analysis,
+}
+
+pub(super) fn build(
+    model: &ModelProto,
+    analysis: &Analysis,
+    options: &ImportOptions,
+) -> Result<Graph, ImportError> {
+    let onnx = parse::graph(model)?;
+    let name = options.name.clone().unwrap_or_else(|| onnx.name.clone());
+    let graph = Graph {
+        name,
+        batch: options.batch,
+        nodes: Vec::new(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+    };
+    let mut builder = Builder {
+        graph,
+        values: HashMap::new(),
+        analysis,
+    };
+    for (name, fact) in &analysis.facts {
+        if let Some(value) = &fact.value {
+            builder
+                .values
+                .insert(name.clone(), Value::Constant(value.clone()));
+        }
+    }
+    for (name, shape) in &analysis.inputs {
+        let id = builder.push(name, Vec::new(), shape.clone(), Op::Input);
+        builder.graph.inputs.push(id);
+        builder.values.insert(name.clone(), Value::Node(id));
+    }
+    for node in &onnx.node {
+        let node = NodeView::new(node);
+        if !node
+            .outputs()
+            .all(|name| matches!(builder.values.get(name), Some(Value::Constant(_))))
+        {
+            ops::importer(&node)?(&mut builder, &node)?;
+        }
+    }
+    for output in &onnx.output {
+        match builder.values.get(&output.name) {
+            Some(&Value::Node(node)) => builder.graph.outputs.push(Output {
+                name: output.name.clone(),
+                node,
+            }),
+            _ => {
+                return Err(ImportError::ConstantOutput {
+                    output: output.name.clone(),
+                });
+            }
+        }
+    }
+    builder.graph.simplify();
+    ops::check_argmax(&builder.graph)?;
+    Ok(builder.graph)
+}
+
+impl Builder<'_> {
+    /// Items of a batch.
+    pub(super) fn batch(&self) -> usize {
+        self.graph.batch
+    }
+
+    /// Shape of a node's tensor, batch included.
+    pub(super) fn shape(&self, id: NodeId) -> &[usize] {
+        &self.graph.nodes[id].shape
+    }
+
+    /// Appends a node.
+    pub(super) fn push(
+        &mut self,
+        name: &str,
+        inputs: Vec<NodeId>,
+        shape: Vec<usize>,
+        op: Op,
+    ) -> NodeId {
+        self.graph.nodes.push(Node {
+            name: name.to_owned(),
+            inputs,
+            shape,
+            op,
+        });
+        self.graph.nodes.len() - 1
+    }
+
+    /// Appends a node of one input and names its tensor after the ONNX node's first output.
+    pub(super) fn define(
+        &mut self,
+        node: &NodeView,
+        input: NodeId,
+        shape: Vec<usize>,
+        op: Op,
+    ) -> Result<(), ImportError> {
+        let id = self.push(node.name(), vec![input], shape, op);
+        self.assign(node, Value::Node(id))
+    }
+
+    /// Names a value after the ONNX node's first output. Further outputs have no meaning here and stay unknown.
+    pub(super) fn assign(&mut self, node: &NodeView, value: Value) -> Result<(), ImportError> {
+        let name = node
+            .output(0)
+            .ok_or_else(|| node.form("it has no output"))?;
+        self.values.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// Operand `i`.
+    pub(super) fn value(&self, node: &NodeView, i: usize) -> Result<Value, ImportError> {
+        let name = node
+            .input(i)
+            .ok_or_else(|| node.form(format!("operand {i} is missing")))?;
+        let value = self.values.get(name);
+        value.cloned().ok_or_else(|| {
+            node.form(format!(
+                "operand `{name}` is not produced by any supported operator"
+            ))
+        })
+    }
+
+    /// Operand `i`, which must depend on the input.
+    pub(super) fn node(&self, node: &NodeView, i: usize) -> Result<NodeId, ImportError> {
+        match self.value(node, i)? {
+            Value::Node(id) => Ok(id),
+            Value::Constant(_) => Err(node.form(format!(
+                "operand {i} is a constant; fold it before the export"
+            ))),
+        }
+    }
+
+    /// Operand `i`, where it is there; it must be a constant.
+    pub(super) fn optional(
+        &self,
+        node: &NodeView,
+        i: usize,
+        role: &'static str,
+    ) -> Result<Option<Arc<Tensor>>, ImportError> {
+        if node.input(i).is_none() {
+            return Ok(None);
+        }
+        match self.value(node, i)? {
+            Value::Constant(tensor) => Ok(Some(tensor)),
+            Value::Node(_) => Err(node.not_constant(role)),
+        }
+    }
+
+    /// Operand `i`, which must be a constant.
+    pub(super) fn constant(
+        &self,
+        node: &NodeView,
+        i: usize,
+        role: &'static str,
+    ) -> Result<Arc<Tensor>, ImportError> {
+        self.optional(node, i, role)?
+            .ok_or_else(|| node.form(format!("{role} (operand {i}) is missing")))
+    }
+
+    /// The inferred shape of output `i`.
+    pub(super) fn output_shape(
+        &self,
+        node: &NodeView,
+        i: usize,
+    ) -> Result<Vec<usize>, ImportError> {
+        let fact = node
+            .output(i)
+            .and_then(|name| self.analysis.facts.get(name));
+        let shape = fact.and_then(|fact| fact.shape.clone());
+        let shape = shape.ok_or_else(|| {
+            node.form(
+                "its output shape does not follow from the input shapes; fix all shapes at export",
+            )
+        })?;
+        if shape.iter().product::<usize>() == 0
+            || shape.iter().product::<usize>() % self.batch() != 0
+        {
+            return Err(node.mixes_batch());
+        }
+        Ok(shape)
+    }
+
+    /// Appends a rearrangement, given for the whole tensor: `cells[i]` names the input and the element of its
+    /// whole tensor. It must do the same to every batch item.
+    pub(super) fn rearrange(
+        &mut self,
+        node: &NodeView,
+        inputs: Vec<NodeId>,
+        shape: Vec<usize>,
+        mut cells: Vec<Cell>,
+    ) -> Result<NodeId, ImportError> {
+        let batch = self.batch();
+        let item = cells.len() / batch;
+        let lens: Vec<usize> = inputs.iter().map(|&i| self.graph.item_len(i)).collect();
+        for b in 0..batch {
+            for i in 0..item {
+                let local = match cells[b * item + i] {
+                    None => None,
+                    Some((input, element)) => {
+                        let start = b * lens[input as usize];
+                        let local = (element as usize)
+                            .checked_sub(start)
+                            .filter(|&e| e < lens[input as usize]);
+                        Some((input, local.ok_or_else(|| node.mixes_batch())? as u32))
+                    }
+                };
+                if b == 0 {
+                    cells[i] = local;
+                } else if cells[i] != local {
+                    return Err(node.mixes_batch());
+                }
+            }
+        }
+        cells.truncate(item);
+        Ok(self.push(node.name(), inputs, shape, Op::Rearrange(cells)))
+    }
+
+    /// A tensor given for the whole batch, reduced to the one item that all must be.
+    pub(super) fn per_item(
+        &self,
+        node: &NodeView,
+        mut values: Vec<f32>,
+    ) -> Result<Vec<f32>, ImportError> {
+        let item = values.len() / self.batch();
+        if values
+            .chunks_exact(item)
+            .any(|chunk| chunk != &values[..item])
+        {
+            return Err(node.mixes_batch());
+        }
+        values.truncate(item);
+        Ok(values)
+    }
+}
+
+/// The elements of a constant as `f32`.
+pub(super) fn floats(node: &NodeView, tensor: &Tensor) -> Result<Vec<f32>, ImportError> {
+    let failed = |e| node.form(format!("a constant is not numeric: {e}"));
+    let cast = tensor.cast_to::<f32>().map_err(failed)?;
+    let view = cast.to_plain_array_view::<f32>().map_err(failed)?;
+    let values: Vec<f32> = view.iter().copied().collect();
+    if values.iter().any(|v| v.is_nan()) {
+        return Err(node.form("a constant holds NaN; repair the model's parameters"));
+    }
+    Ok(values)
+}
+
+/// The elements of a constant, all finite.
+pub(super) fn finite(node: &NodeView, tensor: &Tensor) -> Result<Vec<f32>, ImportError> {
+    let values = floats(node, tensor)?;
+    if values.iter().any(|v| !v.is_finite()) {
+        return Err(node.form("a constant is infinite; repair the model's parameters"));
+    }
+    Ok(values)
+}
+
+/// The elements of a constant as integers.
+pub(super) fn integers(node: &NodeView, tensor: &Tensor) -> Result<Vec<i64>, ImportError> {
+    let failed = |e| node.form(format!("a constant is not of integers: {e}"));
+    let cast = tensor.cast_to::<i64>().map_err(failed)?;
+    Ok(cast
+        .to_plain_array_view::<i64>()
+        .map_err(failed)?
+        .iter()
+        .copied()
+        .collect())
+}

@@ -1,0 +1,51 @@
+//! ONNX import: bytes to the float graph.
+//!
+//! `tract` parses the file, infers shapes and folds constants; the operators here turn what depends on the
+//! input into [`crate::graph`]. An operator outside the list of [`supported_operators`] is refused by name.
+
+mod attributes;
+mod broadcast;
+mod build;
+mod error;
+mod ops;
+mod parse;
+mod reference;
+
+pub use error::ImportError;
+pub use reference::{Reference, ReferenceError};
+
+use crate::graph::Graph;
+
+/// How a model is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// Items of a batch: the size of every dynamic leading axis, at least 1.
+    pub batch: usize,
+    /// Name of the model; the ONNX graph's own where `None`.
+    pub name: Option<String>,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        ImportOptions {
+            batch: 1,
+            name: None,
+        }
+    }
+}
+
+/// The operators that a model may apply to values that depend on its input.
+pub fn supported_operators() -> Vec<&'static str> {
+    ops::OPERATORS.iter().map(|(name, _)| *name).collect()
+}
+
+/// Reads a float ONNX model.
+///
+/// # Errors
+/// See [`ImportError`]; corrupt bytes are an error, never a panic.
+pub fn import(bytes: &[u8], options: &ImportOptions) -> Result<Graph, ImportError> {
+    let model = parse::decode(bytes)?;
+    ops::check_operators(parse::graph(&model)?)?;
+    let analysed = parse::analyse(&model, options.batch)?;
+    parse::guarded("the import", || build::build(&model, &analysed, options))?
+}

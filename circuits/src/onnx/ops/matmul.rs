@@ -1,0 +1,172 @@
+//! Gemm and MatMul with constant weights.
+
+use tract_onnx::prelude::Tensor;
+
+use crate::{
+    graph::{NodeId, Op},
+    onnx::{
+        ImportError,
+        attributes::NodeView,
+        broadcast::broadcast,
+        build::{Builder, Value, finite},
+    },
+};
+
+/// A constant matrix, row-major.
+struct Matrix {
+    rows: usize,
+    columns: usize,
+    values: Vec<f32>,
+}
+
+impl Matrix {
+    /// Leading axes of size 1 are dropped; a vector is one column.
+    fn new(node: &NodeView, tensor: &Tensor) -> Result<Matrix, ImportError> {
+        let shape = tensor.shape();
+        let (lead, rows, columns) = match *shape {
+            [rows] => (1, rows, 1),
+            [ref lead @ .., rows, columns] => (lead.iter().product(), rows, columns),
+            [] => return Err(node.form("the weights are a scalar; use Mul")),
+        };
+        if lead != 1 || rows == 0 || columns == 0 {
+            return Err(node.form(format!(
+                "weights of shape {shape:?} are not one matrix; split the product per matrix"
+            )));
+        }
+        Ok(Matrix {
+            rows,
+            columns,
+            values: finite(node, tensor)?,
+        })
+    }
+
+    fn transposed(&self) -> Matrix {
+        let values = (0..self.columns)
+            .flat_map(|c| (0..self.rows).map(move |r| self.values[r * self.columns + c]))
+            .collect();
+        Matrix {
+            rows: self.columns,
+            columns: self.rows,
+            values,
+        }
+    }
+}
+
+pub(super) fn matmul(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let shape = ctx.output_shape(node, 0)?;
+    match (ctx.value(node, 0)?, ctx.value(node, 1)?) {
+        (Value::Node(x), Value::Constant(w)) => {
+            let id = product(ctx, node, x, Matrix::new(node, &w)?, shape)?;
+            ctx.assign(node, Value::Node(id))
+        }
+        // A·X = (Xᵀ·Aᵀ)ᵀ
+        (Value::Constant(a), Value::Node(x)) if a.shape().len() >= 2 && ctx.shape(x).len() >= 2 => {
+            let a = Matrix::new(node, &a)?.transposed();
+            let mut inner = shape.clone();
+            let rank = inner.len();
+            inner.swap(rank - 2, rank - 1);
+            let x = swap_last(ctx, node, x)?;
+            let y = product(ctx, node, x, a, inner)?;
+            let y = swap_last(ctx, node, y)?;
+            ctx.assign(node, Value::Node(y))
+        }
+        _ => Err(node.not_constant("one of the matrices")),
+    }
+}
+
+/// Transposes the last two axes.
+fn swap_last(ctx: &mut Builder, node: &NodeView, x: NodeId) -> Result<NodeId, ImportError> {
+    let mut shape = ctx.shape(x).to_vec();
+    let rank = shape.len();
+    let (h, w) = (shape[rank - 2], shape[rank - 1]);
+    shape.swap(rank - 2, rank - 1);
+    let total: usize = shape.iter().product();
+    let cells = (0..total)
+        .map(|i| Some((0, (i / (h * w) * h * w + i % h * w + i / h % w) as u32)))
+        .collect();
+    ctx.rearrange(node, vec![x], shape, cells)
+}
+
+/// `[.., k] · [k, n]`.
+fn product(
+    ctx: &mut Builder,
+    node: &NodeView,
+    x: NodeId,
+    w: Matrix,
+    shape: Vec<usize>,
+) -> Result<NodeId, ImportError> {
+    let from = ctx.shape(x).to_vec();
+    if from.last() != Some(&w.rows) {
+        return Err(node.form(format!(
+            "operand of shape {from:?} does not multiply a matrix of {} rows",
+            w.rows
+        )));
+    }
+    let rows = from.iter().product::<usize>() / w.rows;
+    if !rows.is_multiple_of(ctx.batch()) {
+        return Err(node.mixes_batch());
+    }
+    let op = Op::MatMul {
+        rows: rows / ctx.batch(),
+        k: w.rows,
+        n: w.columns,
+        weights: w.values,
+    };
+    Ok(ctx.push(node.name(), vec![x], shape, op))
+}
+
+/// `alpha · A·B + beta · C`, each of `A` and `B` transposed where asked.
+pub(super) fn gemm(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let shape = ctx.output_shape(node, 0)?;
+    let (alpha, beta) = (
+        node.float("alpha").unwrap_or(1.0),
+        node.float("beta").unwrap_or(1.0),
+    );
+    let weights = match ctx.value(node, 1)? {
+        Value::Constant(w) => w,
+        Value::Node(_) => return Err(node.not_constant("operand B")),
+    };
+    let mut w = Matrix::new(node, &weights)?;
+    if node.int("transB").unwrap_or(0) != 0 {
+        w = w.transposed();
+    }
+    w.values.iter_mut().for_each(|v| *v *= alpha);
+    let mut x = match ctx.value(node, 0)? {
+        Value::Node(x) => x,
+        Value::Constant(_) => return Err(node.form("operand A is a constant; use MatMul")),
+    };
+    if ctx.shape(x).len() != 2 {
+        return Err(node.form(format!(
+            "operand A has shape {:?}, expected two axes",
+            ctx.shape(x)
+        )));
+    }
+    if node.int("transA").unwrap_or(0) != 0 {
+        x = swap_last(ctx, node, x)?;
+    }
+    let n = w.columns;
+    let y = product(ctx, node, x, w, shape.clone())?;
+    if shape.last() != Some(&n) {
+        return Err(node.form(format!(
+            "output shape {shape:?} does not end in {n} columns"
+        )));
+    }
+    let out = match node.input(2).map(|_| ctx.value(node, 2)).transpose()? {
+        None => y,
+        Some(Value::Constant(c)) => {
+            let values = finite(node, &c)?;
+            let map = broadcast(c.shape(), &shape)
+                .ok_or_else(|| node.form("operand C does not broadcast"))?;
+            let offset = ctx.per_item(node, map.into_iter().map(|i| beta * values[i]).collect())?;
+            let scale = vec![1.0; offset.len()];
+            ctx.push(node.name(), vec![y], shape, Op::Affine { scale, offset })
+        }
+        Some(Value::Node(c)) if ctx.shape(c) == shape && beta == 1.0 => {
+            ctx.push(node.name(), vec![y, c], shape, Op::Add { subtract: false })
+        }
+        Some(Value::Node(_)) => {
+            return Err(node.form("a computed operand C needs the output's shape and beta = 1"));
+        }
+    };
+    ctx.assign(node, Value::Node(out))
+}

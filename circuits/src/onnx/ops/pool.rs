@@ -1,0 +1,107 @@
+//! MaxPool, AveragePool, GlobalAveragePool.
+
+use super::spatial::{Images, images};
+use crate::{
+    geometry::Window,
+    graph::{Op, Pool, PoolKind},
+    onnx::{ImportError, attributes::NodeView, build::Builder},
+};
+
+pub(super) fn max(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    if node.output(1).is_some() {
+        return Err(
+            node.form("its second output, the indices, is not supported; remove it from the model")
+        );
+    }
+    windowed(ctx, node, PoolKind::Max)
+}
+
+pub(super) fn average(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let count_include_pad = node.int("count_include_pad").unwrap_or(0) != 0;
+    windowed(ctx, node, PoolKind::Average { count_include_pad })
+}
+
+pub(super) fn global_average(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let images = images(ctx, node)?;
+    let window = Window {
+        input: images.size,
+        kernel: images.size,
+        stride: (1, 1),
+        dilation: (1, 1),
+        pads: (0, 0, 0, 0),
+    };
+    define(
+        ctx,
+        node,
+        images,
+        PoolKind::Average {
+            count_include_pad: false,
+        },
+        window,
+        (1, 1),
+    )
+}
+
+fn windowed(ctx: &mut Builder, node: &NodeView, kind: PoolKind) -> Result<(), ImportError> {
+    let images = images(ctx, node)?;
+    let kernel = node.sizes("kernel_shape", images.rank, 0)?;
+    let kernel = if images.rank == 1 {
+        (1, kernel[0])
+    } else {
+        (kernel[0], kernel[1])
+    };
+    let window = images.window(node, kernel)?;
+    let output = match *ctx.output_shape(node, 0)? {
+        [_, _, w] if images.rank == 1 => (1, w),
+        [_, _, h, w] if images.rank == 2 => (h, w),
+        _ => return Err(node.form("its output has another rank than its input")),
+    };
+    let floor = window
+        .output()
+        .ok_or_else(|| node.form("its kernel is larger than the padded input"))?;
+    let up = if node.int("ceil_mode").unwrap_or(0) != 0 {
+        1
+    } else {
+        0
+    };
+    if output.0 < floor.0
+        || output.0 > floor.0 + up
+        || output.1 < floor.1
+        || output.1 > floor.1 + up
+    {
+        return Err(node.form(format!(
+            "an output of {output:?} contradicts its window, which gives {floor:?}"
+        )));
+    }
+    let reads = |o: usize, k: usize, f: &dyn Fn(usize, usize) -> Option<usize>| {
+        (0..k).any(|t| f(o, t).is_some())
+    };
+    let full = (0..output.0).all(|o| reads(o, kernel.0, &|o, t| window.row(o, t)))
+        && (0..output.1).all(|o| reads(o, kernel.1, &|o, t| window.column(o, t)));
+    if !full {
+        return Err(node.form("a window lies in the padding alone; use less padding"));
+    }
+    define(ctx, node, images, kind, window, output)
+}
+
+fn define(
+    ctx: &mut Builder,
+    node: &NodeView,
+    images: Images,
+    kind: PoolKind,
+    window: Window,
+    output: (usize, usize),
+) -> Result<(), ImportError> {
+    let shape = images.shape(ctx, images.channels, output);
+    ctx.define(
+        node,
+        images.node,
+        shape,
+        Op::Pool(Pool {
+            kind,
+            channels: images.channels,
+            window,
+            output,
+        }),
+    )
+}

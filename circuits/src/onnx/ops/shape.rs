@@ -1,0 +1,225 @@
+//! Operators that only move elements: Reshape and its kin, Transpose, Concat, Pad, Identity, Dropout.
+
+use std::sync::Arc;
+
+use tract_onnx::prelude::Tensor;
+
+use crate::{
+    graph::Op,
+    onnx::{
+        ImportError,
+        attributes::NodeView,
+        broadcast::{for_each_index, strides},
+        build::{Builder, Value, finite, floats, integers},
+    },
+};
+
+/// Reshape, Flatten, Squeeze, Unsqueeze: the same elements in the same order.
+pub(super) fn reshape(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    match ctx.value(node, 0)? {
+        Value::Constant(tensor) => {
+            let shape = ctx.output_shape(node, 0)?;
+            let reshaped = Tensor::clone(&tensor).into_shape(&shape);
+            let reshaped = reshaped
+                .map_err(|e| node.form(format!("it does not reshape its constant: {e}")))?;
+            ctx.assign(node, Value::Constant(Arc::new(reshaped)))
+        }
+        Value::Node(input) => {
+            let shape = ctx.output_shape(node, 0)?;
+            let item = ctx.shape(input).iter().product::<usize>() / ctx.batch();
+            if item * ctx.batch() != shape.iter().product::<usize>() {
+                return Err(node.form(format!(
+                    "shape {shape:?} does not hold all elements of {:?}",
+                    ctx.shape(input)
+                )));
+            }
+            let cells = (0..item as u32).map(|i| Some((0, i))).collect();
+            ctx.define(node, input, shape, Op::Rearrange(cells))
+        }
+    }
+}
+
+pub(super) fn transpose(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let value = ctx.value(node, 0)?;
+    let from = match &value {
+        Value::Node(id) => ctx.shape(*id).to_vec(),
+        Value::Constant(tensor) => tensor.shape().to_vec(),
+    };
+    let perm: Vec<usize> = match node.ints("perm") {
+        None => (0..from.len()).rev().collect(),
+        Some(_) => node.sizes("perm", from.len(), 0)?,
+    };
+    let mut sorted = perm.clone();
+    sorted.sort_unstable();
+    if !sorted.into_iter().eq(0..from.len()) {
+        return Err(node.form(format!(
+            "perm {perm:?} is not a permutation of {} axes",
+            from.len()
+        )));
+    }
+    let shape: Vec<usize> = perm.iter().map(|&axis| from[axis]).collect();
+    let steps = strides(&from);
+    let steps: Vec<usize> = perm.iter().map(|&axis| steps[axis]).collect();
+    let mut order = Vec::with_capacity(from.iter().product());
+    for_each_index(&shape, |index| {
+        order.push(index.iter().zip(&steps).map(|(i, s)| i * s).sum::<usize>())
+    });
+    match value {
+        Value::Node(id) => {
+            let cells = order.into_iter().map(|i| Some((0, i as u32))).collect();
+            let id = ctx.rearrange(node, vec![id], shape, cells)?;
+            ctx.assign(node, Value::Node(id))
+        }
+        Value::Constant(tensor) => {
+            let values = floats(node, &tensor)?;
+            let moved: Vec<f32> = order.into_iter().map(|i| values[i]).collect();
+            let tensor =
+                Tensor::from_shape(&shape, &moved).map_err(|e| node.form(e.to_string()))?;
+            ctx.assign(node, Value::Constant(Arc::new(tensor)))
+        }
+    }
+}
+
+/// Joins tensors; a constant part must be zero.
+pub(super) fn concat(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let shape = ctx.output_shape(node, 0)?;
+    let axis = node
+        .int("axis")
+        .ok_or_else(|| node.form("attribute axis is missing"))?;
+    let axis = if axis < 0 {
+        axis + shape.len() as i64
+    } else {
+        axis
+    };
+    let axis = usize::try_from(axis).ok().filter(|&a| a < shape.len());
+    let axis =
+        axis.ok_or_else(|| node.form(format!("its axis is not one of {} axes", shape.len())))?;
+    let mut inputs = Vec::new();
+    let mut parts = Vec::new();
+    for i in 0..node.inputs().len() {
+        let (part, input) = match ctx.value(node, i)? {
+            Value::Node(id) => {
+                inputs.push(id);
+                (ctx.shape(id).to_vec(), Some(inputs.len() as u32 - 1))
+            }
+            Value::Constant(tensor) => {
+                if finite(node, &tensor)?.iter().any(|&v| v != 0.0) {
+                    return Err(node.form(
+                        "it joins a constant other than zero; add it with Add after padding",
+                    ));
+                }
+                (tensor.shape().to_vec(), None)
+            }
+        };
+        let fits =
+            part.len() == shape.len() && (0..shape.len()).all(|a| a == axis || part[a] == shape[a]);
+        if !fits {
+            return Err(node.form(format!(
+                "operand {i} of shape {part:?} does not fit into {shape:?}"
+            )));
+        }
+        parts.push((part, input));
+    }
+    if parts.iter().map(|(part, _)| part[axis]).sum::<usize>() != shape[axis] {
+        return Err(node.form(format!("its operands do not add up to {shape:?}")));
+    }
+    let outer: usize = shape[..axis].iter().product();
+    let inner: usize = shape[axis + 1..].iter().product();
+    let mut cells = Vec::with_capacity(shape.iter().product());
+    for o in 0..outer {
+        for (part, input) in &parts {
+            let run = part[axis] * inner;
+            cells.extend((0..run).map(|i| input.map(|input| (input, (o * run + i) as u32))));
+        }
+    }
+    let id = ctx.rearrange(node, inputs, shape, cells)?;
+    ctx.assign(node, Value::Node(id))
+}
+
+/// Pads with zeros.
+pub(super) fn pad(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let input = ctx.node(node, 0)?;
+    let from = ctx.shape(input).to_vec();
+    let rank = from.len();
+    if let Some(mode) = node.string("mode").filter(|m| m != "constant") {
+        return Err(node.form(format!("mode {mode} is not supported; only constant")));
+    }
+    let pads = match (node.ints("pads"), ctx.optional(node, 1, "the pads")?) {
+        (Some(pads), _) => pads.to_vec(),
+        (None, Some(tensor)) => integers(node, &tensor)?,
+        (None, None) => return Err(node.form("its pads are missing")),
+    };
+    let value = match ctx.optional(node, 2, "the padding value")? {
+        Some(tensor) => floats(node, &tensor)?.first().copied().unwrap_or(0.0),
+        None => node.float("value").unwrap_or(0.0),
+    };
+    if value != 0.0 {
+        return Err(node.form(format!("padding value {value} is not supported; only 0")));
+    }
+    let axes: Vec<usize> = match ctx.optional(node, 3, "the axes")? {
+        None => (0..rank).collect(),
+        Some(tensor) => integers(node, &tensor)?
+            .into_iter()
+            .map(|a| usize::try_from(if a < 0 { a + rank as i64 } else { a }).unwrap_or(rank))
+            .collect(),
+    };
+    if pads.len() != 2 * axes.len() || axes.iter().any(|&a| a >= rank) {
+        return Err(node.form(format!(
+            "{} pads do not fit {} axes",
+            pads.len(),
+            axes.len()
+        )));
+    }
+    if pads.iter().any(|&p| p < 0) {
+        return Err(node.form(format!("pads {pads:?} crop; only padding is supported")));
+    }
+    let mut before = vec![0; rank];
+    let shape = ctx.output_shape(node, 0)?;
+    for (i, &axis) in axes.iter().enumerate() {
+        before[axis] = pads[i];
+        if pads[i]
+            .saturating_add(pads[axes.len() + i])
+            .saturating_add(from[axis] as i64)
+            != shape[axis] as i64
+        {
+            return Err(node.form(format!(
+                "pads {pads:?} contradict the inferred shape {shape:?}"
+            )));
+        }
+    }
+    let steps = strides(&from);
+    let mut cells = Vec::with_capacity(shape.iter().product());
+    for_each_index(&shape, |index| {
+        let element = (0..rank).try_fold(0, |at, axis| {
+            let i = usize::try_from(index[axis] as i64 - before[axis])
+                .ok()
+                .filter(|&i| i < from[axis])?;
+            Some(at + i * steps[axis])
+        });
+        cells.push(element.map(|e| (0, e as u32)));
+    });
+    let id = ctx.rearrange(node, vec![input], shape, cells)?;
+    ctx.assign(node, Value::Node(id))
+}
+
+pub(super) fn identity(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let value = ctx.value(node, 0)?;
+    ctx.assign(node, value)
+}
+
+/// Dropout at inference passes its input through.
+pub(super) fn dropout(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let training = match ctx.optional(node, 2, "the training flag")? {
+        Some(flag) => integers(node, &flag)?.iter().any(|&t| t != 0),
+        None => false,
+    };
+    if training {
+        return Err(node.form("it is in training mode; export the model in evaluation mode"));
+    }
+    identity(ctx, node)
+}
+
+/// Constants are folded before any importer runs; one that is left could not be read.
+pub(super) fn constant(_: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    Err(node.form("its value could not be read; only numeric dense tensors are supported"))
+}

@@ -1,0 +1,263 @@
+//! Decoding, shape inference and constant folding through `tract`, fenced off from panics.
+
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use tract_onnx::{
+    pb::{
+        self, GraphProto, ModelProto, tensor_proto::DataType, tensor_shape_proto::dimension,
+        type_proto,
+    },
+    prelude::{Framework, InferenceFact, InferenceModelExt, Tensor},
+    tract_hir::infer::Factoid,
+};
+
+use super::ImportError;
+
+/// Elements that one tensor may have: 2^28, a gibibyte of `f32`.
+pub(super) const MAX_ELEMENTS: usize = 1 << 28;
+
+/// Shape and, where it is a constant, value of a named tensor.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fact {
+    pub(super) shape: Option<Vec<usize>>,
+    pub(super) value: Option<Arc<Tensor>>,
+}
+
+/// What `tract` found out about a model.
+#[derive(Debug)]
+pub(super) struct Analysis {
+    /// By tensor name.
+    pub(super) facts: HashMap<String, Fact>,
+    /// Graph inputs that are not initializers, with their shapes, in order.
+    pub(super) inputs: Vec<(String, Vec<usize>)>,
+}
+
+/// Runs code of a dependency; a panic becomes an error.
+pub(super) fn guarded<T>(what: &str, f: impl FnOnce() -> T) -> Result<T, ImportError> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        let message = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        ImportError::Analysis {
+            reason: format!("{what} broke off ({message})"),
+        }
+    })
+}
+
+/// Decodes the protobuf.
+pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
+    let parse = |reason: String| ImportError::Parse { reason };
+    let mut reader = bytes;
+    let model = guarded("decoding", || {
+        tract_onnx::onnx().proto_model_for_read(&mut reader)
+    })?
+    .map_err(|e| parse(format!("{e:#}")))?;
+    let graph = graph(&model)?;
+    if graph.node.is_empty() {
+        return Err(parse("the graph has no nodes".into()));
+    }
+    if graph.output.is_empty() {
+        return Err(parse("the graph has no outputs".into()));
+    }
+    check_initializers(graph)?;
+    Ok(model)
+}
+
+/// The graph of a model.
+pub(super) fn graph(model: &ModelProto) -> Result<&GraphProto, ImportError> {
+    model.graph.as_ref().ok_or_else(|| ImportError::Parse {
+        reason: "it holds no graph".into(),
+    })
+}
+
+/// Sizes are checked before anything is allocated for them.
+fn check_initializers(graph: &GraphProto) -> Result<(), ImportError> {
+    for tensor in &graph.initializer {
+        let elements = tensor.dims.iter().try_fold(1u128, |product, &d| {
+            product.checked_mul(u128::try_from(d).ok()?)
+        });
+        let elements = elements.ok_or_else(|| ImportError::Parse {
+            reason: format!(
+                "initializer `{}` has impossible dimensions {:?}",
+                tensor.name, tensor.dims
+            ),
+        })?;
+        check_size(&tensor.name, elements)?;
+        if !tensor.external_data.is_empty() {
+            return Err(ImportError::Parse {
+                reason: format!(
+                    "initializer `{}` is stored outside the file; save the model as one file",
+                    tensor.name
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_size(tensor: &str, elements: u128) -> Result<(), ImportError> {
+    if elements > MAX_ELEMENTS as u128 {
+        return Err(ImportError::TooLarge {
+            tensor: tensor.to_owned(),
+            elements,
+            limit: MAX_ELEMENTS,
+        });
+    }
+    Ok(())
+}
+
+/// Infers every shape with the batch fixed, and the value of every constant.
+pub(super) fn analyse(model: &ModelProto, batch: usize) -> Result<Analysis, ImportError> {
+    let inputs = input_shapes(graph(model)?, batch)?;
+    let failed = |e: tract_onnx::prelude::TractError| ImportError::Analysis {
+        reason: format!("{e:#}"),
+    };
+    guarded("shape inference", || {
+        let (inferred, outlets) = infer(model, &inputs).map_err(failed)?;
+        let mut facts = HashMap::new();
+        for (name, outlet) in outlets {
+            let fact = inferred.outlet_fact(outlet).map_err(failed)?;
+            let shape = fact.shape.concretize().and_then(|dims| {
+                dims.iter()
+                    .map(|d| d.as_i64().and_then(|d| usize::try_from(d).ok()))
+                    .collect()
+            });
+            facts.insert(
+                name,
+                Fact {
+                    shape,
+                    value: fact.value.concretize(),
+                },
+            );
+        }
+        for (name, fact) in &facts {
+            let elements = fact
+                .shape
+                .iter()
+                .flatten()
+                .try_fold(1u128, |n, &d| n.checked_mul(d as u128));
+            check_size(name, elements.unwrap_or(u128::MAX))?;
+        }
+        Ok(Analysis {
+            facts,
+            inputs: inputs.clone(),
+        })
+    })?
+}
+
+type Outlets = HashMap<String, tract_onnx::prelude::OutletId>;
+
+/// The `tract` model with input shapes set and analysis done.
+pub(super) fn infer(
+    model: &ModelProto,
+    inputs: &[(String, Vec<usize>)],
+) -> tract_onnx::prelude::TractResult<(tract_onnx::prelude::InferenceModel, Outlets)> {
+    let framework = tract_onnx::onnx().with_ignore_value_info(true);
+    let parsed = framework.parse(model, None)?;
+    if !parsed.unresolved_inputs.is_empty() {
+        let reason = format!(
+            "tensors {:?} are read but nothing produces them",
+            parsed.unresolved_inputs
+        );
+        return Err(tract_onnx::prelude::TractError::msg(reason));
+    }
+    let mut inference = parsed.model;
+    for (at, (_, shape)) in inputs.iter().enumerate() {
+        inference.set_input_fact(
+            at,
+            InferenceFact::dt_shape(<f32 as tract_onnx::prelude::Datum>::datum_type(), shape),
+        )?;
+    }
+    inference.analyse(false)?;
+    Ok((inference, parsed.outlets_by_name))
+}
+
+/// Names and shapes of the inputs that are not initializers.
+pub(super) fn input_shapes(
+    graph: &GraphProto,
+    batch: usize,
+) -> Result<Vec<(String, Vec<usize>)>, ImportError> {
+    if batch == 0 {
+        return Err(ImportError::EmptyBatch);
+    }
+    let constants: Vec<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let inputs: Vec<_> = graph
+        .input
+        .iter()
+        .filter(|i| !constants.contains(&i.name.as_str()))
+        .collect();
+    if inputs.is_empty() {
+        return Err(ImportError::Parse {
+            reason: "the graph has no inputs".into(),
+        });
+    }
+    inputs
+        .into_iter()
+        .map(|input| Ok((input.name.clone(), input_shape(input, batch)?)))
+        .collect()
+}
+
+fn input_shape(input: &pb::ValueInfoProto, batch: usize) -> Result<Vec<usize>, ImportError> {
+    let no_type = || ImportError::Parse {
+        reason: format!("input `{}` has no tensor type", input.name),
+    };
+    let Some(type_proto::Value::TensorType(tensor)) =
+        input.r#type.as_ref().and_then(|t| t.value.as_ref())
+    else {
+        return Err(no_type());
+    };
+    if tensor.elem_type != DataType::Float as i32 {
+        let got = DataType::try_from(tensor.elem_type)
+            .map_or_else(|_| tensor.elem_type.to_string(), |t| format!("{t:?}"));
+        return Err(ImportError::InputType {
+            input: input.name.clone(),
+            got,
+        });
+    }
+    let dims = &tensor.shape.as_ref().ok_or_else(no_type)?.dim;
+    let symbol = |axis: usize| match &dims[axis].value {
+        Some(dimension::Value::DimParam(name)) if !name.is_empty() => Some(name.as_str()),
+        _ => None,
+    };
+    let mut shape = Vec::with_capacity(dims.len());
+    let mut elements = 1u128;
+    for (axis, dim) in dims.iter().enumerate() {
+        let size = match dim.value {
+            Some(dimension::Value::DimValue(size)) if size > 0 => {
+                let size = usize::try_from(size).map_err(|_| no_type())?;
+                if axis == 0 && batch > 1 && size != batch {
+                    return Err(ImportError::FixedBatch {
+                        input: input.name.clone(),
+                        got: size,
+                        batch,
+                    });
+                }
+                size
+            }
+            _ if axis == 0 || (symbol(axis).is_some() && symbol(axis) == symbol(0)) => batch,
+            _ => {
+                return Err(ImportError::DynamicAxis {
+                    input: input.name.clone(),
+                    axis,
+                });
+            }
+        };
+        elements = elements.saturating_mul(size as u128);
+        check_size(&input.name, elements)?;
+        shape.push(size);
+    }
+    if shape.is_empty() && batch > 1 {
+        return Err(ImportError::FixedBatch {
+            input: input.name.clone(),
+            got: 1,
+            batch,
+        });
+    }
+    Ok(shape)
+}

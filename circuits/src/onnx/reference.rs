@@ -1,0 +1,125 @@
+//! The original float model, run by `tract`: what the quantized one is measured against.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+use tract_onnx::prelude::{
+    InferenceModelExt, IntoTValue, RunOptions, Tensor, TypedFact, TypedModel, TypedOp,
+};
+
+use super::{ImportError, ImportOptions, parse};
+
+type Plan = tract_onnx::tract_hir::tract_core::plan::SimplePlan<TypedFact, Box<dyn TypedOp>>;
+
+/// A runnable float model.
+pub struct Reference {
+    plan: Arc<Plan>,
+    inputs: Vec<(String, Vec<usize>)>,
+}
+
+impl std::fmt::Debug for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reference")
+            .field("inputs", &self.inputs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the float model did not run.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ReferenceError {
+    /// Another number of inputs than the model has.
+    #[error("the float model takes {expected} inputs, got {got}")]
+    Inputs {
+        /// Inputs of the model.
+        expected: usize,
+        /// Inputs given.
+        got: usize,
+    },
+    /// An input of the wrong length.
+    #[error("input `{input}` of the float model takes shape {expected:?}, got {got} values")]
+    Length {
+        /// Input name.
+        input: String,
+        /// Its shape.
+        expected: Vec<usize>,
+        /// Values given.
+        got: usize,
+    },
+    /// `tract` failed.
+    #[error("the float model does not run: {reason}")]
+    Run {
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl Reference {
+    /// Prepares an ONNX model.
+    ///
+    /// # Errors
+    /// The same as [`super::import`] for what cannot be read.
+    pub fn new(bytes: &[u8], options: &ImportOptions) -> Result<Reference, ImportError> {
+        let model = parse::decode(bytes)?;
+        let inputs = parse::input_shapes(parse::graph(&model)?, options.batch)?;
+        let failed = |e| ImportError::Analysis {
+            reason: format!("{e:#}"),
+        };
+        let plan = parse::guarded("the float reference", || {
+            let (inferred, _) = parse::infer(&model, &inputs).map_err(failed)?;
+            let typed: TypedModel = InferenceModelExt::into_optimized(inferred).map_err(failed)?;
+            typed
+                .into_runnable_with_options(&RunOptions::default())
+                .map_err(failed)
+        })??;
+        Ok(Reference { plan, inputs })
+    }
+
+    /// Runs the model: one row-major array for each input, batch included, gives one for each output.
+    ///
+    /// # Errors
+    /// [`ReferenceError`], for inputs of the wrong number or length.
+    pub fn run(&self, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, ReferenceError> {
+        if inputs.len() != self.inputs.len() {
+            return Err(ReferenceError::Inputs {
+                expected: self.inputs.len(),
+                got: inputs.len(),
+            });
+        }
+        for ((name, shape), values) in self.inputs.iter().zip(inputs) {
+            if values.len() != shape.iter().product::<usize>() {
+                let (input, expected) = (name.clone(), shape.clone());
+                return Err(ReferenceError::Length {
+                    input,
+                    expected,
+                    got: values.len(),
+                });
+            }
+        }
+        parse::guarded("the float reference", || self.outputs(inputs))
+            .map_err(|e| ReferenceError::Run {
+                reason: e.to_string(),
+            })?
+            .map_err(|e| ReferenceError::Run {
+                reason: format!("{e:#}"),
+            })
+    }
+
+    fn outputs(&self, inputs: &[Vec<f32>]) -> tract_onnx::prelude::TractResult<Vec<Vec<f32>>> {
+        let mut tensors = tract_onnx::prelude::tvec![];
+        for ((_, shape), values) in self.inputs.iter().zip(inputs) {
+            tensors.push(Tensor::from_shape(shape, values)?.into_tvalue());
+        }
+        let outputs = self.plan.run(tensors)?;
+        outputs
+            .iter()
+            .map(|t| {
+                Ok(t.cast_to::<f32>()?
+                    .to_plain_array_view::<f32>()?
+                    .iter()
+                    .copied()
+                    .collect())
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,179 @@
+//! The model seen from outside: real numbers in, real numbers out.
+
+use thiserror::Error;
+
+use crate::model::{Kind, Model, Port};
+
+/// An input as integers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quantized {
+    /// The node's tensor, NCHW.
+    pub values: Vec<i64>,
+    /// How many values lay outside the range and were clamped to it.
+    pub clamped: usize,
+}
+
+/// Why values do not fit a port.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum PortError {
+    /// Another number of values than the port has elements.
+    #[error("`{port}` has shape {shape:?} ({expected} values), got {got}")]
+    Length {
+        /// Port name.
+        port: String,
+        /// Logical shape.
+        shape: Vec<usize>,
+        /// Elements of that shape.
+        expected: usize,
+        /// Values given.
+        got: usize,
+    },
+    /// A value that is no number.
+    #[error("`{port}`: value {index} is not finite; clean the input")]
+    NotFinite {
+        /// Port name.
+        port: String,
+        /// Position.
+        index: usize,
+    },
+    /// The port is not an input of the model.
+    #[error("`{port}` is not an input of this model")]
+    NotAnInput {
+        /// Port name.
+        port: String,
+    },
+}
+
+/// Quantizes an input given in ONNX order: `round(value / scale)`, halves to even, clamped to the node's range.
+///
+/// # Errors
+/// [`PortError`], for the wrong number of values or values that are not finite.
+pub fn quantize_input(model: &Model, port: &Port, values: &[f32]) -> Result<Quantized, PortError> {
+    let Some(Kind::Input { lo, hi }) = model.nodes.get(port.node).map(|node| &node.kind) else {
+        return Err(PortError::NotAnInput {
+            port: port.name.clone(),
+        });
+    };
+    check_length(port, values.len())?;
+    if let Some(index) = values.iter().position(|v| !v.is_finite()) {
+        return Err(PortError::NotFinite {
+            port: port.name.clone(),
+            index,
+        });
+    }
+    let mut quantized = Quantized {
+        values: vec![0; values.len()],
+        clamped: 0,
+    };
+    for (i, &value) in values.iter().enumerate() {
+        // The cast saturates; the clamp below is far inside i64.
+        let rounded = (f64::from(value) / port.scale).round_ties_even() as i64;
+        let clamped = rounded.clamp(*lo, *hi);
+        quantized.clamped += usize::from(clamped != rounded);
+        quantized.values[element(port, i)] = clamped;
+    }
+    Ok(quantized)
+}
+
+/// Real values of an input or output tensor, in ONNX order.
+///
+/// # Errors
+/// [`PortError::Length`], for the wrong number of values.
+pub fn dequantize(port: &Port, values: &[i64]) -> Result<Vec<f32>, PortError> {
+    check_length(port, values.len())?;
+    Ok((0..values.len())
+        .map(|i| (values[element(port, i)] as f64 * port.scale) as f32)
+        .collect())
+}
+
+fn element(port: &Port, logical: usize) -> usize {
+    port.order.get(logical).map_or(logical, |&i| i as usize)
+}
+
+fn check_length(port: &Port, got: usize) -> Result<(), PortError> {
+    let expected = port.shape.iter().product();
+    if got != expected {
+        return Err(PortError::Length {
+            port: port.name.clone(),
+            shape: port.shape.clone(),
+            expected,
+            got,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Node, Shape};
+
+    fn model(order: Vec<u32>) -> Model {
+        let shape = Shape {
+            n: 1,
+            c: 3,
+            h: 1,
+            w: 1,
+        };
+        let port = Port {
+            name: "x".into(),
+            node: 0,
+            shape: vec![1, 3],
+            order,
+            scale: 0.5,
+        };
+        Model {
+            name: "ports".into(),
+            bits: 8,
+            shift: 16,
+            nodes: vec![Node {
+                name: "x".into(),
+                shape,
+                kind: Kind::Input { lo: -3, hi: 3 },
+            }],
+            inputs: vec![port],
+            outputs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn inputs_round_to_even_clamp_and_follow_the_order() {
+        let model = model(vec![2, 0, 1]);
+        let port = &model.inputs[0];
+        let quantized = quantize_input(&model, port, &[0.25, 0.75, -9.0]).unwrap();
+        assert_eq!(
+            quantized,
+            Quantized {
+                values: vec![2, -3, 0],
+                clamped: 1
+            }
+        );
+        assert_eq!(
+            dequantize(port, &quantized.values).unwrap(),
+            [0.0, 1.0, -1.5]
+        );
+    }
+
+    #[test]
+    fn wrong_lengths_and_nan_are_errors() {
+        let model = model(Vec::new());
+        let port = &model.inputs[0];
+        assert!(matches!(
+            quantize_input(&model, port, &[0.0]),
+            Err(PortError::Length {
+                expected: 3,
+                got: 1,
+                ..
+            })
+        ));
+        let nan = [0.0, f32::NAN, 0.0];
+        assert!(matches!(
+            quantize_input(&model, port, &nan),
+            Err(PortError::NotFinite { index: 1, .. })
+        ));
+        assert!(matches!(
+            dequantize(port, &[1]),
+            Err(PortError::Length { .. })
+        ));
+    }
+}

@@ -1,0 +1,297 @@
+//! From a pending sum with real weights to integer nodes.
+
+use super::{
+    Lowering, Tensor,
+    pending::{Op, Pending, Pool, Term},
+    scales::{self, Grid},
+    value::{Dims, len},
+};
+use crate::{
+    graph::Activation,
+    model::{self, Kind, Linear, MaxPool, Node, NodeId, Shape, Table},
+};
+
+/// Integer weights and biases stay within ±2^30: room in 32 bits for the rounding half, too.
+const MAX_WEIGHT: f64 = (1u64 << 30) as f64;
+
+/// Fractional bits that the weights of an output have at least.
+const RAW_FRACTION: u32 = 16;
+
+impl Lowering<'_> {
+    /// Appends a node to the model.
+    pub(super) fn push(&mut self, name: String, dims: Dims, kind: Kind) -> NodeId {
+        let shape = Shape {
+            n: self.graph.batch,
+            c: dims.0,
+            h: dims.1,
+            w: dims.2,
+        };
+        self.model.nodes.push(Node { name, shape, kind });
+        self.model.nodes.len() - 1
+    }
+
+    /// Turns a sum into a quantized tensor. Returns its index in the list of tensors.
+    pub(super) fn emit(&mut self, pending: Pending) -> usize {
+        self.emit_with(pending, self.options.bits)
+    }
+
+    /// [`Self::emit`] with other bits than the model's.
+    pub(super) fn emit_with(&mut self, mut pending: Pending, bits: u32) -> usize {
+        let channels = pending.dims.0;
+        let (seen, possible) = (
+            pending.range.overall(),
+            scales::codomain(pending.activation),
+        );
+        let range = (seen.0.max(possible.0), seen.1.min(possible.1));
+        let grid = Grid::new(bits, range.0.min(least(pending.activation)));
+        let mut out = grid.scale(range);
+        let function = pending
+            .activation
+            .filter(|f| !matches!(f, Activation::Clip { .. }));
+        // The sums' own scale: the output's, or a finer one where a table stands between.
+        let active = function.map(|f| scales::active(f, pending.sums, out));
+        let mut sums = match active {
+            Some((lo, hi)) if hi > lo => (hi - lo) / f64::from(1u32 << (bits + 1)),
+            Some(_) => 1.0,
+            None => out,
+        };
+        let gain = f64::from(1u32 << self.options.shift);
+        let coarser = self.coarsening(&mut pending, sums, gain);
+        sums *= coarser;
+        if function.is_none() {
+            out *= coarser;
+        }
+        let table = match (pending.activation, active) {
+            (Some(f), Some(active)) => scales::lut(f, active, sums, out, grid),
+            (Some(Activation::Clip { lo, hi }), None) => clip(lo, hi, out, grid),
+            _ => Table::Clip {
+                lo: grid.lo,
+                hi: grid.hi,
+            },
+        };
+        let terms = self.integer_terms(&mut pending, sums, gain);
+        let half = 1i64 << (self.options.shift - 1);
+        let bias = integer_bias(&pending, sums, gain)
+            .into_iter()
+            .map(|b| b.saturating_add(half))
+            .collect();
+        let node = match pending.pool {
+            None => {
+                let linear = Linear {
+                    terms,
+                    bias,
+                    requantize: true,
+                    pool: None,
+                    table,
+                };
+                self.push(pending.name, pending.dims, Kind::Linear(linear))
+            }
+            Some(Pool { kernel, full }) => {
+                let from_zero = matches!(table, Table::Clip { lo: 0, .. });
+                let pool = Some(MaxPool {
+                    kernel,
+                    from_zero,
+                    full,
+                });
+                let linear = Linear {
+                    terms,
+                    bias,
+                    requantize: true,
+                    pool,
+                    table: Table::Identity,
+                };
+                let max = self.push(
+                    format!("{}.max", pending.name),
+                    pending.dims,
+                    Kind::Linear(linear),
+                );
+                let terms = vec![copy(max, 0, channels, 1)];
+                let linear = Linear {
+                    terms,
+                    bias: vec![0; channels],
+                    requantize: false,
+                    pool: None,
+                    table,
+                };
+                self.push(pending.name, pending.dims, Kind::Linear(linear))
+            }
+        };
+        self.tensor(Tensor {
+            node,
+            dims: pending.dims,
+            scales: vec![out; channels],
+            least: grid.lo,
+        })
+    }
+
+    /// Turns a sum into public accumulators; returns the node and the scale of its integers.
+    pub(super) fn emit_raw(&mut self, mut pending: Pending) -> (NodeId, f64) {
+        // Nothing shifts these sums, so that they can be finer than the model's shift.
+        let gain = f64::from(1u32 << self.options.shift.max(RAW_FRACTION));
+        let step = Grid::new(self.options.bits.max(8), -1.0).scale(pending.range.overall());
+        let step = step * self.coarsening(&mut pending, step, gain);
+        let terms = self.integer_terms(&mut pending, step, gain);
+        let bias = integer_bias(&pending, step, gain);
+        let linear = Linear {
+            terms,
+            bias,
+            requantize: false,
+            pool: None,
+            table: Table::Raw,
+        };
+        (
+            self.push(pending.name, pending.dims, Kind::Linear(linear)),
+            step / gain,
+        )
+    }
+
+    /// By how much the scale of sums must grow so that no integer weight or bias leaves its range.
+    fn coarsening(&self, pending: &mut Pending, scale: f64, gain: f64) -> f64 {
+        let mut peak = pending
+            .bias
+            .iter()
+            .map(|b| (b / scale * gain).abs())
+            .fold(0.0, f64::max);
+        for term in &mut pending.terms {
+            let source = &self.tensors[term.source];
+            let first = term.channel;
+            term.each_weight(source.dims, |w, input| {
+                peak = peak.max((*w * source.scales[first + input] / scale * gain).abs());
+            });
+        }
+        (peak / MAX_WEIGHT).max(1.0)
+    }
+
+    fn integer_terms(&self, pending: &mut Pending, scale: f64, gain: f64) -> Vec<model::Term> {
+        let convert = |term: &mut Term| {
+            let source = &self.tensors[term.source];
+            let first = term.channel;
+            if let Op::SumPool { channels, .. } = term.op {
+                let scales = &source.scales[first..first + channels];
+                if scales.iter().any(|s| s != &scales[0]) {
+                    term.unpack();
+                }
+            }
+            term.each_weight(source.dims, |w, input| {
+                *w = (*w * source.scales[first + input] / scale * gain).round();
+            });
+            model::Term {
+                source: source.node,
+                channel: first,
+                op: integer_op(&term.op),
+            }
+        };
+        pending.terms.iter_mut().map(convert).collect()
+    }
+
+    /// A node that copies tensors without rounding: for views that no term can express.
+    pub(super) fn push_exact(
+        &mut self,
+        name: String,
+        dims: Dims,
+        linear: Linear,
+        scales: Vec<f64>,
+        least: i64,
+    ) -> usize {
+        let node = self.push(name, dims, Kind::Linear(linear));
+        self.tensor(Tensor {
+            node,
+            dims,
+            scales,
+            least,
+        })
+    }
+}
+
+/// An identity over `count` channels from `channel`, times a weight.
+pub(super) fn copy(source: NodeId, channel: usize, count: usize, weight: i32) -> model::Term {
+    let op = model::Op::Conv(model::Conv {
+        cin: count,
+        cout: count,
+        kernel: (1, 1),
+        stride: (1, 1),
+        dilation: (1, 1),
+        pads: (0, 0, 0, 0),
+        groups: count,
+        weights: vec![weight; count],
+    });
+    model::Term {
+        source,
+        channel,
+        op,
+    }
+}
+
+/// The least value of a function where that matters for the sign of its range.
+fn least(f: Option<Activation>) -> f64 {
+    match f {
+        // Calibration may have seen no negative value of a function that has them.
+        Some(Activation::LeakyRelu { alpha }) if alpha > 0.0 => -f64::from(alpha),
+        Some(Activation::Tanh) => -1.0,
+        _ => 0.0,
+    }
+}
+
+fn clip(lo: f32, hi: f32, scale: f64, grid: Grid) -> Table {
+    // The cast saturates infinities to the grid's ends.
+    let bound = |v: f32| ((f64::from(v) / scale).round() as i64).clamp(grid.lo, grid.hi);
+    Table::Clip {
+        lo: bound(lo),
+        hi: bound(hi),
+    }
+}
+
+fn integer_bias(pending: &Pending, scale: f64, gain: f64) -> Vec<i64> {
+    pending
+        .bias
+        .iter()
+        .map(|b| (b / scale * gain).round() as i64)
+        .collect()
+}
+
+/// Weights are integers within range by now.
+fn integer_op(op: &Op) -> model::Op {
+    let integers = |weights: &[f64]| weights.iter().map(|&w| w as i32).collect();
+    match op {
+        Op::Conv {
+            cin,
+            cout,
+            groups,
+            window,
+            weights,
+        } => model::Op::Conv(model::Conv {
+            cin: *cin,
+            cout: *cout,
+            kernel: window.kernel,
+            stride: window.stride,
+            dilation: window.dilation,
+            pads: window.pads,
+            groups: *groups,
+            weights: integers(weights),
+        }),
+        Op::Dense { out, weights } => model::Op::Dense {
+            out: *out,
+            weights: integers(weights),
+        },
+        Op::SumPool {
+            channels,
+            window,
+            weight,
+        } => model::Op::SumPool(model::SumPool {
+            channels: *channels,
+            kernel: window.kernel,
+            stride: window.stride,
+            pads: window.pads,
+            multiplier: *weight as i32,
+        }),
+        Op::Map { out, entries } => {
+            debug_assert!(entries.iter().all(|e| (e.0 as usize) < len(*out)));
+            let entries = entries
+                .iter()
+                .map(|&(o, i, w)| (o, i, w as i32))
+                .filter(|e| e.2 != 0)
+                .collect();
+            model::Op::Map { out: *out, entries }
+        }
+    }
+}

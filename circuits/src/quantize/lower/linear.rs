@@ -1,0 +1,198 @@
+//! Convolutions and products with constant matrices.
+
+use super::{
+    Lowering,
+    pending::{Op, Pending, Term},
+    value::{Dims, Run, Value, len},
+};
+use crate::{
+    geometry::Window,
+    graph::{Conv, NodeId},
+    quantize::{QuantizeError, calibrate::Ranges},
+};
+
+impl Lowering<'_> {
+    /// The operand as whole channels of planes `(h, w)`; laid out anew where it is not that.
+    pub(super) fn planes(
+        &mut self,
+        id: NodeId,
+        value: Value,
+        dims: Dims,
+    ) -> Result<(Value, Vec<Run>), QuantizeError> {
+        let all = self.all_dims(&value);
+        let same_size = all.iter().all(|d| (d.1, d.2) == (dims.1, dims.2));
+        match value.runs(dims.1 * dims.2, &all) {
+            Some(runs) if same_size => Ok((value, runs)),
+            _ => self.one_run(id, &value, dims),
+        }
+    }
+
+    /// The operand laid out anew as one tensor.
+    fn one_run(
+        &mut self,
+        id: NodeId,
+        value: &Value,
+        dims: Dims,
+    ) -> Result<(Value, Vec<Run>), QuantizeError> {
+        let name = self.name(id).to_owned();
+        let value = self.laid_out(&name, value, dims)?;
+        let run = Run {
+            part: 0,
+            channel: 0,
+            count: dims.0,
+        };
+        Ok((value, vec![run]))
+    }
+
+    pub(super) fn conv(&mut self, id: NodeId, conv: &Conv) -> Result<Value, QuantizeError> {
+        let input = self.operand(id, 0);
+        let window = conv.window;
+        let dims = (conv.cin, window.input.0, window.input.1);
+        let (mut value, mut runs) = self.planes(id, input, dims)?;
+        if conv.groups > 1 && runs.len() > 1 {
+            // A term gives all output channels, a group of one source only its own.
+            (value, runs) = self.one_run(id, &value, dims)?;
+        }
+        let taps = window.kernel.0 * window.kernel.1;
+        let group_in = conv.cin / conv.groups;
+        let mut terms = Vec::new();
+        let mut first = 0;
+        for run in &runs {
+            let source = self.force(value.parts[run.part]);
+            let (groups, per_out) = if runs.len() == 1 {
+                (conv.groups, group_in)
+            } else {
+                (1, run.count)
+            };
+            let weights = conv
+                .weights
+                .chunks_exact(group_in * taps)
+                .flat_map(|w| &w[first * taps..(first + per_out) * taps]);
+            let weights = weights.map(|&w| f64::from(w)).collect();
+            let op = Op::Conv {
+                cin: run.count,
+                cout: conv.cout,
+                groups,
+                window,
+                weights,
+            };
+            terms.push(Term {
+                source,
+                channel: run.channel,
+                op,
+            });
+            first += run.count;
+        }
+        let (h, w) = window.output().expect("the importer checked the window");
+        let mut pending =
+            Pending::linear(self.name(id), (conv.cout, h, w), terms, Ranges::default());
+        if !conv.bias.is_empty() {
+            pending.bias = conv.bias.iter().map(|&b| f64::from(b)).collect();
+        }
+        Ok(self.whole(id, pending))
+    }
+
+    pub(super) fn matmul(
+        &mut self,
+        id: NodeId,
+        rows: usize,
+        k: usize,
+        n: usize,
+        weights: &[f32],
+    ) -> Result<Value, QuantizeError> {
+        let input = self.operand(id, 0);
+        if rows == 1 {
+            return Ok(self.dense(id, &input, n, weights));
+        }
+        // Rows become positions, columns become channels.
+        let columns = input.reordered(rows * k, |i| i % rows * k + i / rows);
+        let plane = columns
+            .parts
+            .first()
+            .map(|&p| self.dims(p))
+            .map(|d| (d.1, d.2));
+        let (h, w) = plane.filter(|p| p.0 * p.1 == rows).unwrap_or((1, rows));
+        let (value, runs) = self.planes(id, columns, (k, h, w))?;
+        let mut terms = Vec::new();
+        let mut first = 0;
+        for run in runs {
+            let source = self.force(value.parts[run.part]);
+            let column =
+                |j: usize| (0..run.count).map(move |i| f64::from(weights[(first + i) * n + j]));
+            let weights = (0..n).flat_map(column).collect();
+            let window = Window {
+                input: (h, w),
+                kernel: (1, 1),
+                stride: (1, 1),
+                dilation: (1, 1),
+                pads: (0, 0, 0, 0),
+            };
+            let op = Op::Conv {
+                cin: run.count,
+                cout: n,
+                groups: 1,
+                window,
+                weights,
+            };
+            terms.push(Term {
+                source,
+                channel: run.channel,
+                op,
+            });
+            first += run.count;
+        }
+        let pending = Pending::linear(self.name(id), (n, h, w), terms, Ranges::default());
+        let elements = len(pending.dims);
+        let part = self.pend(pending);
+        let value = Value::whole(part, elements).reordered(elements, |i| i % n * rows + i / n);
+        let range = self.part_ranges(id, &value).swap_remove(0);
+        if let super::Part::Pending(pending) = &mut self.parts[part] {
+            pending.set_range(range);
+        }
+        Ok(value)
+    }
+
+    /// One row: a dense layer over each source, columns in the source's own order.
+    fn dense(&mut self, id: NodeId, input: &Value, n: usize, weights: &[f32]) -> Value {
+        let mut terms: Vec<Term> = Vec::new();
+        let mut items = Vec::new();
+        for &part in &input.parts {
+            let source = self.force(part);
+            let item = len(self.tensors[source].dims);
+            items.push(item);
+            terms.push(Term {
+                source,
+                channel: 0,
+                op: Op::Dense {
+                    out: n,
+                    weights: vec![0.0; n * item],
+                },
+            });
+        }
+        if terms.is_empty() {
+            // All zeros: any source will do.
+            let item = len(self.tensors[0].dims);
+            terms.push(Term {
+                source: 0,
+                channel: 0,
+                op: Op::Dense {
+                    out: n,
+                    weights: vec![0.0; n * item],
+                },
+            });
+        }
+        for (row, cell) in weights.chunks_exact(n).zip(&input.cells) {
+            let Some((part, element)) = *cell else {
+                continue;
+            };
+            let Op::Dense { weights, .. } = &mut terms[part as usize].op else {
+                continue;
+            };
+            for (j, &w) in row.iter().enumerate() {
+                weights[j * items[part as usize] + element as usize] += f64::from(w);
+            }
+        }
+        let pending = Pending::linear(self.name(id), (n, 1, 1), terms, Ranges::default());
+        self.whole(id, pending)
+    }
+}

@@ -1,0 +1,124 @@
+//! Scales and tables from calibrated ranges.
+
+use crate::{graph::Activation, model::Table};
+
+/// The integers a tensor may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grid {
+    pub(super) lo: i64,
+    pub(super) hi: i64,
+}
+
+impl Grid {
+    /// All of `bits` for values that are never negative, a symmetric range for others.
+    pub(super) fn new(bits: u32, lo: f64) -> Grid {
+        if lo >= 0.0 {
+            Grid {
+                lo: 0,
+                hi: (1 << bits) - 1,
+            }
+        } else {
+            let hi = (1 << (bits - 1)) - 1;
+            Grid { lo: -hi, hi }
+        }
+    }
+
+    /// The scale at which a range just fits; 1 for a range of zeros.
+    pub(super) fn scale(self, (lo, hi): (f64, f64)) -> f64 {
+        let reach = (hi / self.hi as f64).max(if self.lo < 0 {
+            lo / self.lo as f64
+        } else {
+            0.0
+        });
+        if reach > 0.0 && reach.is_normal() {
+            reach
+        } else {
+            1.0
+        }
+    }
+}
+
+/// The values a function can take at all.
+pub(super) fn codomain(f: Option<Activation>) -> (f64, f64) {
+    match f {
+        Some(Activation::Clip { lo, hi }) => (f64::from(lo), f64::from(hi)),
+        Some(Activation::Sigmoid) => (0.0, 1.0),
+        Some(Activation::Tanh) => (-1.0, 1.0),
+        Some(Activation::LeakyRelu { .. }) | None => (f64::NEG_INFINITY, f64::INFINITY),
+    }
+}
+
+/// The part of `range` in which a function varies by more than half an output step at either end.
+pub(super) fn active(f: Activation, (lo, hi): (f64, f64), step: f64) -> (f64, f64) {
+    if !f.is_monotone() || hi <= lo {
+        return (lo, hi.max(lo));
+    }
+    let bisect = |inside: &dyn Fn(f64) -> bool, mut out: f64, mut within: f64| {
+        for _ in 0..60 {
+            let middle = 0.5 * (out + within);
+            if inside(middle) {
+                within = middle
+            } else {
+                out = middle
+            }
+        }
+        out
+    };
+    let (bottom, top) = (f.eval(lo) + step / 2.0, f.eval(hi) - step / 2.0);
+    if bottom >= top {
+        return (lo, hi);
+    }
+    (
+        bisect(&|x| f.eval(x) > bottom, lo, hi),
+        bisect(&|x| f.eval(x) < top, hi, lo),
+    )
+}
+
+/// `round(f(x · scale_in) / scale_out)`, clamped to the grid, for the `x` that cover `range`.
+pub(super) fn lut(
+    f: Activation,
+    range: (f64, f64),
+    scale_in: f64,
+    scale_out: f64,
+    grid: Grid,
+) -> Table {
+    let (lo, hi) = (
+        (range.0 / scale_in).floor() as i64,
+        (range.1 / scale_in).ceil() as i64,
+    );
+    let value = |x: i64| {
+        let real = f.eval(x as f64 * scale_in) / scale_out;
+        (real.round() as i64).clamp(grid.lo, grid.hi) as i32
+    };
+    Table::Lut {
+        lo,
+        values: (lo..=hi.max(lo)).map(value).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sigmoid_is_tabulated_only_where_it_varies() {
+        let step = 1.0 / 255.0;
+        let (lo, hi) = active(Activation::Sigmoid, (-100.0, 100.0), step);
+        assert!(
+            (-7.0..-5.5).contains(&lo) && (5.5..7.0).contains(&hi),
+            "{lo} {hi}"
+        );
+        let grid = Grid::new(8, 0.0);
+        let table = lut(Activation::Sigmoid, (lo, hi), (hi - lo) / 512.0, step, grid);
+        assert_eq!((table.eval(-100_000), table.eval(100_000)), (0, 255));
+        assert_eq!(table.eval(0), 128);
+    }
+
+    #[test]
+    fn grids_fit_ranges() {
+        assert_eq!(Grid::new(8, 0.0), Grid { lo: 0, hi: 255 });
+        assert_eq!(Grid::new(8, -0.5), Grid { lo: -127, hi: 127 });
+        assert_eq!(Grid::new(8, -0.5).scale((-2.54, 1.0)), 0.02);
+        assert_eq!(Grid::new(8, 0.0).scale((0.0, 0.0)), 1.0);
+    }
+}

@@ -1,0 +1,129 @@
+//! Post-training quantization: from the float graph to the integer model.
+//!
+//! Quantization is symmetric with zero point 0: `real = scale · integer`. Each tensor has one scale, chosen
+//! from calibration inputs and folded into integer weights and biases; every requantization is the same shift.
+
+mod bounds;
+mod calibrate;
+pub mod inputs;
+mod lower;
+
+pub use bounds::{Bounds, BoundsError, Range, bounds};
+pub use calibrate::{Calibration, CalibrationError};
+
+use thiserror::Error;
+
+use crate::{
+    graph::Graph,
+    model::Model,
+    validate::{ModelError, validate},
+};
+
+/// How scales follow from calibration.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Method {
+    /// The least and greatest value seen, with some headroom where few inputs were seen.
+    MinMax,
+    /// Clips each tensor to this percentile of its values, and to its mirror image below; in `(50, 100]`.
+    Percentile(f64),
+}
+
+/// Parameters of [`quantize`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QuantizeOptions {
+    /// Bits of an activation, 2 to 16.
+    pub bits: u32,
+    /// The shift of every requantization, 8 to 24: weights carry this many fractional bits.
+    pub shift: u32,
+    /// How scales follow from calibration.
+    pub method: Method,
+}
+
+impl Default for QuantizeOptions {
+    fn default() -> Self {
+        QuantizeOptions {
+            bits: 8,
+            shift: 16,
+            method: Method::MinMax,
+        }
+    }
+}
+
+/// Why a graph could not be quantized.
+#[derive(Debug, Error, PartialEq)]
+pub enum QuantizeError {
+    /// Bits out of range.
+    #[error("activations of {bits} bits are not supported; choose 2 to 16")]
+    Bits {
+        /// What was asked for.
+        bits: u32,
+    },
+    /// Shift out of range.
+    #[error("a shift of {shift} is not supported; choose 8 to 24")]
+    Shift {
+        /// What was asked for.
+        shift: u32,
+    },
+    /// Percentile out of range.
+    #[error("percentile {percentile} is not supported; choose more than 50 and at most 100")]
+    Percentile {
+        /// What was asked for.
+        percentile: f64,
+    },
+    /// The calibration belongs to another graph.
+    #[error("the calibration does not fit the graph (node `{node}`); calibrate this graph again")]
+    Calibration {
+        /// First node that differs.
+        node: String,
+    },
+    /// A node that computes infinities or NaN on the calibration inputs.
+    #[error(
+        "node `{node}` gives values that are not finite on the calibration inputs; check the inputs and the model's parameters"
+    )]
+    NotFinite {
+        /// Node name.
+        node: String,
+    },
+    /// A window or view that would need too many single weights.
+    #[error(
+        "node `{node}` needs {entries} single weights, more than the limit of {limit}; lower its input or kernel size"
+    )]
+    TooManyEntries {
+        /// Node name.
+        node: String,
+        /// Weights needed.
+        entries: usize,
+        /// Weights allowed.
+        limit: usize,
+    },
+    /// The integer model came out inconsistent.
+    #[error("the quantizer made an inconsistent model: {0}; please report it with the model")]
+    Model(#[from] ModelError),
+    /// A sum may leave the 64-bit range.
+    #[error(transparent)]
+    Bounds(#[from] BoundsError),
+}
+
+/// Quantizes a graph.
+///
+/// # Errors
+/// [`QuantizeError`]; no graph makes it panic.
+pub fn quantize(
+    graph: &Graph,
+    calibration: &Calibration,
+    options: &QuantizeOptions,
+) -> Result<Model, QuantizeError> {
+    if !(2..=16).contains(&options.bits) {
+        return Err(QuantizeError::Bits { bits: options.bits });
+    }
+    if !(8..=24).contains(&options.shift) {
+        return Err(QuantizeError::Shift {
+            shift: options.shift,
+        });
+    }
+    let ranges = calibration.ranges(graph, options.method)?;
+    let model = lower::lower(graph, &ranges, options)?;
+    validate(&model)?;
+    bounds(&model)?;
+    Ok(model)
+}

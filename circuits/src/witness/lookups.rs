@@ -1,0 +1,88 @@
+//! Phase 1 by row: lanes, lookups and their multiplicities, public values.
+
+use super::Witness;
+use super::values::{Cells, cell_index};
+use crate::layout::Layout;
+use crate::profile::fixed;
+
+/// Lays the tensors' cells out in the rows of the layout.
+pub(super) fn lay_out(layout: &Layout, tensors: Vec<Cells>) -> Witness {
+    let p = &layout.profile;
+    let rows = layout.rows.len();
+    let mut lanes = vec![vec![0i64; rows]; p.m().start];
+    let mut lookups = vec![vec![0u32; rows]; p.lookups()];
+    let mut multiplicities = vec![0u64; layout.tables.rows()];
+    for (row, cell) in layout.rows.iter().enumerate() {
+        let Some(cell) = cell else { continue };
+        let tensor = &layout.tensors[cell.tensor as usize];
+        let cells = &tensors[cell.tensor as usize];
+        let first = cell_index(tensor, p.lanes, cell.group as usize, cell.position as usize);
+        let looked_up = layout.fixed[fixed::CONSUME].get(row) == Some(&1);
+        for lane in 0..p.lanes {
+            lanes[p.a().start + lane][row] = cells.a[first + lane];
+            lanes[p.c().start + lane][row] = cells.c[first + lane];
+            for limb in 0..p.limbs {
+                lanes[p.b(limb).start + lane][row] = cells.b[first + lane][limb];
+            }
+            if looked_up {
+                lookups[lane][row] = cells.lookup[first + lane];
+                multiplicities[cells.lookup[first + lane] as usize] += 1;
+                for limb in 0..p.limbs {
+                    let at = layout
+                        .tables
+                        .limb_row(cells.b[first + lane][limb])
+                        .expect("limbs are in range by construction");
+                    lookups[p.b(limb).start + lane][row] = at as u32;
+                    multiplicities[at] += 1;
+                }
+            }
+        }
+    }
+    let mut instance = vec![vec![0i64; layout.instance_rows()]; p.lanes];
+    let ports = layout.model.outputs.len();
+    let mut outputs: Vec<Vec<i64>> = layout
+        .model
+        .outputs
+        .iter()
+        .map(|o| vec![0; layout.model.nodes[o.node].shape.len()])
+        .collect();
+    for (tensor, cells) in layout.tensors.iter().zip(&tensors) {
+        let Some(port) = layout
+            .model
+            .outputs
+            .iter()
+            .position(|o| o.node == tensor.node)
+        else {
+            continue;
+        };
+        let shape = layout.model.nodes[tensor.node].shape;
+        for (position, row) in tensor.order.iter().enumerate() {
+            let Some((n, y, x)) = row.at else { continue };
+            for c in 0..shape.c {
+                let i = cell_index(tensor, p.lanes, c / p.lanes, position) + c % p.lanes;
+                outputs[port][((n * shape.c + c) * shape.h + y) * shape.w + x] = cells.public[i];
+            }
+        }
+    }
+    for public in &layout.public {
+        let value = if public.port < ports {
+            outputs[public.port][public.element]
+        } else {
+            let cell =
+                layout.rows[public.row].expect("public values stand on rows of their tensors");
+            let tensor = &layout.tensors[cell.tensor as usize];
+            let first = cell_index(tensor, p.lanes, cell.group as usize, cell.position as usize);
+            tensors[cell.tensor as usize].public[first + public.lane]
+        };
+        instance[public.lane][public.row] = value;
+    }
+    let consumed = tensors.into_iter().map(|t| t.c).collect();
+    Witness {
+        lanes,
+        multiplicities,
+        lookups,
+        instance,
+        outputs,
+        consumed,
+    }
+}

@@ -1,0 +1,265 @@
+//! What the importer refuses, and that it never panics.
+
+mod model_support;
+
+use model_support::Onnx;
+use proptest::prelude::*;
+use tensorseal_circuits::onnx::{self, ImportError, ImportOptions, Reference};
+
+fn refused(onnx: &Onnx, batch: usize) -> ImportError {
+    onnx::import(&onnx.bytes(), &ImportOptions { batch, name: None }).unwrap_err()
+}
+
+fn message(onnx: &Onnx) -> String {
+    refused(onnx, 1).to_string()
+}
+
+fn dense() -> Onnx {
+    Onnx::new().input("x", &[1, 4]).weights("w", &[4, 3])
+}
+
+#[test]
+fn unsupported_operators_are_named_with_the_alternatives() {
+    let error = refused(&dense().node("Erf", &["x"], "gate").output("gate"), 1);
+    let ImportError::Unsupported {
+        node,
+        op,
+        supported,
+    } = &error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!((node.as_str(), op.as_str()), ("gate", "Erf"));
+    assert!(supported.contains(&"Conv") && error.to_string().contains("MaxPool"));
+    let foreign = dense()
+        .node("Relu", &["x"], "y")
+        .edit(|n| n.domain = "com.example".into())
+        .output("y");
+    assert!(
+        matches!(refused(&foreign, 1), ImportError::Unsupported { op, .. } if op == "com.example.Relu")
+    );
+    let unknown = dense().node("Frobnicate", &["x"], "y").output("y");
+    assert!(matches!(
+        refused(&unknown, 1),
+        ImportError::Unsupported { .. }
+    ));
+    let nameless = dense()
+        .node("Softmax", &["x"], "y")
+        .edit(|n| n.name.clear())
+        .output("y");
+    assert!(matches!(refused(&nameless, 1), ImportError::Unsupported { node, .. } if node == "y"));
+}
+
+#[test]
+fn parameters_must_be_constants() {
+    let two = || dense().input("v", &[4, 3]);
+    for (op, inputs) in [("MatMul", ["x", "v"]), ("Gemm", ["x", "v"])] {
+        let error = refused(&two().node(op, &inputs, "y").output("y"), 1);
+        assert!(
+            matches!(error, ImportError::NotConstant { ref node, .. } if node == "y"),
+            "{error}"
+        );
+    }
+    let product = Onnx::new()
+        .input("x", &[1, 4])
+        .node("Mul", &["x", "x"], "y")
+        .output("y");
+    assert!(matches!(
+        refused(&product, 1),
+        ImportError::NotConstant { .. }
+    ));
+}
+
+#[test]
+fn shapes_and_batches_must_be_known() {
+    let relu = |shape: &[i64]| {
+        Onnx::new()
+            .input("x", shape)
+            .node("Relu", &["x"], "y")
+            .output("y")
+    };
+    let inner = Onnx::new()
+        .input("x", &[1, 0])
+        .node("Relu", &["x"], "y")
+        .output("y");
+    assert!(matches!(
+        refused(&inner, 1),
+        ImportError::DynamicAxis { axis: 1, .. }
+    ));
+    assert!(matches!(
+        refused(&relu(&[2, 3]), 4),
+        ImportError::FixedBatch {
+            got: 2,
+            batch: 4,
+            ..
+        }
+    ));
+    assert!(matches!(
+        refused(&relu(&[0, 3]), 0),
+        ImportError::EmptyBatch
+    ));
+    assert!(matches!(
+        refused(&relu(&[0, 1 << 40]), 1),
+        ImportError::TooLarge { .. }
+    ));
+    let images = Onnx::new()
+        .input("x", &[2, 3, 4, 4])
+        .node("GlobalAveragePool", &["x"], "y")
+        .output("y");
+    assert!(message(&images).contains("--batch 2"));
+    let mixed = Onnx::new()
+        .input("x", &[0, 4])
+        .node("Transpose", &["x"], "y")
+        .output("y");
+    assert!(matches!(refused(&mixed, 3), ImportError::MixesBatch { .. }));
+}
+
+#[test]
+fn forms_beyond_the_supported_ones_say_why() {
+    let image = || {
+        Onnx::new()
+            .input("x", &[1, 2, 4, 4])
+            .weights("w", &[2, 2, 3, 3])
+    };
+    let pads = |o: Onnx| {
+        o.ints("p", &[0, 0, 1, 1, 0, 0, 1, 1])
+            .node("Pad", &["x", "p"], "y")
+    };
+    assert!(message(&pads(image()).string("mode", "reflect").output("y")).contains("reflect"));
+    let valued = image()
+        .ints("p", &[0, 0, 1, 1, 0, 0, 1, 1])
+        .floats("v", &[], vec![1.5]);
+    assert!(message(&valued.node("Pad", &["x", "p", "v"], "y").output("y")).contains("1.5"));
+    let training =
+        image()
+            .weights("g", &[2])
+            .node("BatchNormalization", &["x", "g", "g", "g", "g"], "y");
+    assert!(message(&training.int("training_mode", 1).output("y")).contains("training"));
+    let negative = image().floats("g", &[2], vec![1.0, -1.0]).node(
+        "BatchNormalization",
+        &["x", "g", "g", "g", "g"],
+        "y",
+    );
+    assert!(message(&negative.output("y")).contains("variance"));
+    let large = image()
+        .weights("k", &[2, 2, 9, 9])
+        .node("Conv", &["x", "k"], "y")
+        .output("y");
+    assert!(onnx::import(&large.bytes(), &ImportOptions::default()).is_err());
+    let nan = image()
+        .floats("k", &[2], vec![1.0, f32::NAN])
+        .node("Conv", &["x", "w", "k"], "y")
+        .output("y");
+    assert!(message(&nan).contains("NaN"));
+    let zero = image()
+        .floats("k", &[1], vec![0.0])
+        .node("Div", &["x", "k"], "y")
+        .output("y");
+    assert!(message(&zero).contains("zeros"));
+    let volume = Onnx::new()
+        .input("x", &[1, 2, 4, 4, 4])
+        .weights("w", &[2, 2, 3, 3, 3]);
+    assert!(message(&volume.node("Conv", &["x", "w"], "y").output("y")).contains("spatial"));
+    let read = dense()
+        .node("ArgMax", &["x"], "i")
+        .int("axis", 1)
+        .node("Identity", &["i"], "k")
+        .output("k");
+    onnx::import(&read.bytes(), &ImportOptions::default()).unwrap();
+    let computed = dense()
+        .node("ArgMax", &["x"], "i")
+        .int("axis", 1)
+        .node("Add", &["i", "i"], "y")
+        .output("y");
+    assert!(message(&computed).contains("output only"));
+}
+
+#[test]
+fn broken_graphs_are_parse_errors() {
+    assert!(matches!(
+        onnx::import(&[], &ImportOptions::default()),
+        Err(ImportError::Parse { .. })
+    ));
+    assert!(matches!(
+        onnx::import(&[0xff; 40], &ImportOptions::default()),
+        Err(ImportError::Parse { .. })
+    ));
+    let dangling = dense().node("Relu", &["nothing"], "y").output("y");
+    assert!(message(&dangling).contains("nothing"));
+    let lost = dense().node("Relu", &["x"], "y").output("z");
+    assert!(matches!(refused(&lost, 1), ImportError::Parse { .. }));
+    let constant = dense().node("Relu", &["x"], "y").output("y").output("w");
+    assert!(refused(&constant, 1).to_string().contains('w'));
+    let size = dense()
+        .floats("bad", &[1 << 40, 1 << 40], Vec::new())
+        .node("Relu", &["x"], "y")
+        .output("y");
+    assert!(matches!(refused(&size, 1), ImportError::TooLarge { .. }));
+}
+
+/// A network that touches most importers.
+fn victim() -> Vec<u8> {
+    Onnx::new()
+        .input("x", &[1, 2, 6, 6])
+        .weights("w", &[3, 2, 3, 3])
+        .weights("b", &[3])
+        .ints("shape", &[1, 12])
+        .weights("d", &[12, 4])
+        .node("Conv", &["x", "w", "b"], "c")
+        .attr_ints("pads", &[1, 1, 1, 1])
+        .attr_ints("strides", &[1, 1])
+        .node("LeakyRelu", &["c"], "r")
+        .float("alpha", 0.1)
+        .node("MaxPool", &["r"], "p")
+        .attr_ints("kernel_shape", &[3, 3])
+        .attr_ints("strides", &[3, 3])
+        .node("Reshape", &["p", "shape"], "f")
+        .node("Gemm", &["f", "d"], "g")
+        .node("ArgMax", &["g"], "y")
+        .int("axis", 1)
+        .output("y")
+        .output("g")
+        .bytes()
+}
+
+fn survives(bytes: &[u8]) {
+    let options = ImportOptions::default();
+    if let Ok(graph) = onnx::import(bytes, &options) {
+        let calibration = tensorseal_circuits::quantize::Calibration::random(&graph);
+        let _ = tensorseal_circuits::quantize::quantize(&graph, &calibration, &Default::default());
+        let _ = Reference::new(bytes, &options);
+    }
+}
+
+#[test]
+fn every_truncation_is_an_error_or_a_model() {
+    let bytes = victim();
+    for end in (0..bytes.len()).step_by(7) {
+        survives(&bytes[..end]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn mutated_models_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = victim();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.remove(cut.index(bytes.len()));
+        }
+        survives(&bytes);
+    }
+
+    #[test]
+    fn noise_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        survives(&bytes);
+    }
+}

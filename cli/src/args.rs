@@ -1,0 +1,478 @@
+//! Every command and flag.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Proves in zero knowledge that a quantized neural network gave an output, and verifies it natively or on an EVM chain.
+///
+/// Start with `tensorseal demo`. Exit codes: 0 done or accepted, 1 proof rejected, 2 usage or unusable input,
+/// 3 file system or network.
+#[derive(Debug, Parser)]
+#[command(name = "tensorseal", version)]
+pub struct Cli {
+    /// Print one JSON object on stdout instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Log to stderr what is being done; repeat for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Quantize an ONNX model and lay it out as a circuit: MODEL.onnx -> model.seal
+    Compile(Compile),
+    /// Try bit widths and percentiles on calibration data and show the error of each
+    Calibrate(Calibrate),
+    /// Run a model in integers, as the circuit would, and write the dequantized outputs
+    Run(Run),
+    /// Make a structured reference string for development (INSECURE: its secret was known to the process)
+    Srs(Srs),
+    /// Make the proving and the verifying key of a compiled model
+    Setup(Setup),
+    /// Prove one inference
+    Prove(Prove),
+    /// Verify a proof
+    Verify(Verify),
+    /// Write what a chain needs: the contract's source and bytecode, the model's key, a proof's calldata
+    Export(Export),
+    /// Deploy the verifier contract and the model's key to a chain, or to the embedded EVM
+    Deploy(Deploy),
+    /// Have the contract verify a proof, on a chain or in the embedded EVM
+    VerifyOnchain(VerifyOnchain),
+    /// Show what a file holds: a model's rows, columns and layers, or an artifact's header
+    Inspect(Inspect),
+    /// Measure setup, proving, verifying, sizes and the error against the float model
+    Bench(Bench),
+    /// Everything in one go, on a bundled model that reads handwritten digits
+    Demo(Demo),
+}
+
+/// What the layout planner minimizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Optimize {
+    /// Proving time: wide layouts with few rows
+    Prover,
+    /// Gas and proof size: narrow layouts with few commitments
+    Gas,
+    /// Between the two
+    Balanced,
+}
+
+/// Who sees a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Visibility {
+    /// Part of the proof's public values
+    Public,
+    /// Known to the prover only
+    Private,
+}
+
+/// How a float model becomes an integer one.
+#[derive(Clone, Debug, Args)]
+pub struct Quantization {
+    /// Typical inputs (.npz, .npy or .json); the ranges of all tensors are taken from them
+    #[arg(long, value_name = "FILE")]
+    pub calibration: Option<PathBuf>,
+    /// Instead of calibration data: inputs drawn evenly from this range
+    #[arg(long, value_name = "LOW,HIGH", conflicts_with = "calibration", value_parser = parse_range, allow_hyphen_values = true)]
+    pub input_range: Option<(f32, f32)>,
+    /// Bits of an activation
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(4..=16))]
+    pub bits: u32,
+    /// How many inputs one proof covers; fixes a dynamic batch dimension
+    #[arg(long, default_value_t = 1, value_parser = parse_positive)]
+    pub batch: usize,
+    /// Narrow each range to this percentile of the calibration data (50..=100); values outside are clamped
+    #[arg(long, default_value_t = 100.0, value_parser = parse_percentile)]
+    pub percentile: f64,
+}
+
+/// How an integer model becomes a circuit.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Layout {
+    /// What to minimize
+    #[arg(long, value_enum, default_value_t = Optimize::Prover)]
+    pub optimize: Optimize,
+    /// Who sees the input
+    #[arg(long, value_enum, default_value_t = Visibility::Private)]
+    pub input: Visibility,
+    /// Who sees the output
+    #[arg(long, value_enum, default_value_t = Visibility::Public)]
+    pub output: Visibility,
+}
+
+/// `compile`.
+#[derive(Debug, Args)]
+pub struct Compile {
+    /// The ONNX model
+    pub model: PathBuf,
+    /// The compiled model to write
+    #[arg(
+        short = 'o',
+        long = "out",
+        value_name = "FILE",
+        default_value = "model.seal"
+    )]
+    pub out: PathBuf,
+    /// Quantization
+    #[command(flatten)]
+    pub quantization: Quantization,
+    /// Layout
+    #[command(flatten)]
+    pub layout: Layout,
+}
+
+/// `calibrate`.
+#[derive(Debug, Args)]
+pub struct Calibrate {
+    /// The ONNX model
+    pub model: PathBuf,
+    /// Typical inputs (.npz, .npy or .json)
+    #[arg(long, value_name = "FILE")]
+    pub calibration: PathBuf,
+    /// Bit widths to try
+    #[arg(long, value_delimiter = ',', default_values_t = [6, 8, 10, 12, 14], value_parser = clap::value_parser!(u32).range(4..=16))]
+    pub bits: Vec<u32>,
+    /// Percentiles to try
+    #[arg(long, value_delimiter = ',', default_values_t = [100.0, 99.99, 99.9], value_parser = parse_percentile)]
+    pub percentile: Vec<f64>,
+    /// At most this many inputs are compared with the float model
+    #[arg(long, default_value_t = 64, value_parser = parse_positive)]
+    pub items: usize,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// A compiled model (.seal), or an ONNX model with calibration
+    pub model: PathBuf,
+    /// The inputs (.npz, .npy or .json), any number of them
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Where to write the dequantized outputs (.npz, .npy or .json); without it they are only printed
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Quantization, for an ONNX model
+    #[command(flatten)]
+    pub quantization: Quantization,
+}
+
+/// `srs`.
+#[derive(Debug, Args)]
+pub struct Srs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: SrsCommand,
+}
+
+/// The commands of `srs`.
+#[derive(Debug, Subcommand)]
+pub enum SrsCommand {
+    /// Make an INSECURE reference string for development: whoever made it could forge proofs
+    Dev(SrsDev),
+}
+
+/// `srs dev`.
+#[derive(Debug, Args)]
+pub struct SrsDev {
+    /// log2 of the rows it serves
+    #[arg(long, value_parser = clap::value_parser!(u32).range(4..=24))]
+    pub k: u32,
+    /// The file to write
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `setup`.
+#[derive(Debug, Args)]
+pub struct Setup {
+    /// The compiled model
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// The reference string
+    #[arg(long, value_name = "FILE", required_unless_present = "dev")]
+    pub srs: Option<PathBuf>,
+    /// Make an INSECURE development reference string of the right size, and keep it beside the keys
+    #[arg(long, conflicts_with = "srs")]
+    pub dev: bool,
+    /// The folder for the keys
+    #[arg(short = 'o', long = "out", value_name = "DIR", default_value = "keys")]
+    pub out: PathBuf,
+}
+
+/// `prove`.
+#[derive(Debug, Args)]
+pub struct Prove {
+    /// The compiled model
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// The folder that `setup` wrote
+    #[arg(long, value_name = "DIR", default_value = "keys")]
+    pub keys: PathBuf,
+    /// The proving key, where it is not in the folder
+    #[arg(long, value_name = "FILE")]
+    pub pk: Option<PathBuf>,
+    /// The reference string, where it is not in the folder
+    #[arg(long, value_name = "FILE")]
+    pub srs: Option<PathBuf>,
+    /// The input (.npz, .npy or .json)
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Which batch of the input file to prove, where it holds more than one
+    #[arg(long, default_value_t = 0)]
+    pub index: usize,
+    /// The proof to write
+    #[arg(long, value_name = "FILE")]
+    pub proof: PathBuf,
+    /// What the fast prover may keep for reuse, in MiB; 256 with --repeat, else nothing: it pays from the second proof on
+    #[arg(long, value_name = "MIB", value_parser = memory_range())]
+    pub memory: Option<u32>,
+    /// Which prover makes the proof
+    #[arg(long, value_enum, default_value_t = WhichProver::Fast)]
+    pub prover: WhichProver,
+    /// Afterwards prove with the plain prover too, in a process of its own, and report its time and memory
+    #[arg(long, conflicts_with = "prover")]
+    pub plain: bool,
+    /// Show time and peak memory by stage, and draw them where a file is given
+    #[arg(long, value_name = "FILE.svg", num_args = 0..=1, conflicts_with = "prover")]
+    pub profile: Option<Option<PathBuf>>,
+    /// Prove this many times; the first is reported, and the median of those after it
+    #[arg(long, default_value_t = 1, value_parser = parse_positive, hide = true)]
+    pub repeat: usize,
+}
+
+/// A prover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WhichProver {
+    /// The fast one
+    Fast,
+    /// The plain one, for comparison
+    Plain,
+}
+
+impl WhichProver {
+    /// The value of the flag.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The folder that `setup` wrote
+    #[arg(long, value_name = "DIR", default_value = "keys")]
+    pub keys: PathBuf,
+    /// The verifying key, where it is not in the folder
+    #[arg(long, value_name = "FILE")]
+    pub vk: Option<PathBuf>,
+    /// The proof, with its public values
+    #[arg(long, value_name = "FILE")]
+    pub proof: PathBuf,
+}
+
+/// `export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The folder that `setup` wrote
+    #[arg(long, value_name = "DIR", default_value = "keys")]
+    pub keys: PathBuf,
+    /// The verifying key, where it is not in the folder
+    #[arg(long, value_name = "FILE")]
+    pub vk: Option<PathBuf>,
+    /// A proof whose calldata to write
+    #[arg(long, value_name = "FILE")]
+    pub proof: Option<PathBuf>,
+    /// The address of the model's key on the chain, for the calldata
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "0x0000000000000000000000000000000000000000"
+    )]
+    pub key_address: String,
+    /// The folder to write to
+    #[arg(
+        short = 'o',
+        long = "out",
+        value_name = "DIR",
+        default_value = "export"
+    )]
+    pub out: PathBuf,
+}
+
+/// Which chain.
+#[derive(Debug, Args)]
+pub struct Chain {
+    /// The chain's JSON-RPC; without it an EVM inside this process is used and nothing is kept
+    #[arg(long, value_name = "URL")]
+    pub rpc_url: Option<String>,
+    /// The file with the sender's private key in hex; else the variable TENSORSEAL_PRIVATE_KEY is read
+    #[arg(long, value_name = "FILE", requires = "rpc_url")]
+    pub private_key_file: Option<PathBuf>,
+}
+
+/// `deploy`.
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// The folder that `setup` wrote
+    #[arg(long, value_name = "DIR", default_value = "keys")]
+    pub keys: PathBuf,
+    /// The verifying key, where it is not in the folder
+    #[arg(long, value_name = "FILE")]
+    pub vk: Option<PathBuf>,
+    /// Chain
+    #[command(flatten)]
+    pub chain: Chain,
+    /// Where to write the addresses, for `verify-onchain`
+    #[arg(short = 'o', long = "out", value_name = "FILE", requires = "rpc_url")]
+    pub out: Option<PathBuf>,
+}
+
+/// `verify-onchain`.
+#[derive(Debug, Args)]
+pub struct VerifyOnchain {
+    /// The folder that `setup` wrote
+    #[arg(long, value_name = "DIR", default_value = "keys")]
+    pub keys: PathBuf,
+    /// The verifying key, where it is not in the folder
+    #[arg(long, value_name = "FILE")]
+    pub vk: Option<PathBuf>,
+    /// The proof
+    #[arg(long, value_name = "FILE")]
+    pub proof: PathBuf,
+    /// Chain
+    #[command(flatten)]
+    pub chain: Chain,
+    /// The addresses that `deploy` wrote; without it the contracts are deployed first
+    #[arg(long, value_name = "FILE", requires = "rpc_url")]
+    pub deployment: Option<PathBuf>,
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// A compiled model, a key, a reference string or a proof
+    pub file: PathBuf,
+    /// Of a compiled model: how the fast prover goes about its constraints
+    #[arg(long)]
+    pub plan: bool,
+    /// What the prover may keep for reuse, in MiB, for the plan
+    #[arg(long, value_name = "MIB", default_value_t = DEFAULT_MEMORY_MIB, value_parser = memory_range(), requires = "plan")]
+    pub memory: u32,
+}
+
+/// `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// ONNX models; the input is NAME.input.json beside each, else drawn at random
+    #[arg(required = true)]
+    pub models: Vec<PathBuf>,
+    /// Inputs for all the models instead: they calibrate, and the first is proved
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Bits of an activation
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(4..=16))]
+    pub bits: u32,
+    /// What to minimize
+    #[arg(long, value_enum, default_value_t = Optimize::Prover)]
+    pub optimize: Optimize,
+    /// Prove this many times; the first is reported, and the median of those after it
+    #[arg(long, default_value_t = 1, value_parser = parse_positive)]
+    pub repeat: usize,
+    /// What the prover may keep for reuse, in MiB; 256 with --repeat, else nothing: it pays from the second proof on
+    #[arg(long, value_name = "MIB", value_parser = memory_range())]
+    pub memory: Option<u32>,
+    /// Also prove with the plain prover, and report its time and memory
+    #[arg(long, conflicts_with = "layout_only")]
+    pub plain: bool,
+    /// Also deploy to the embedded EVM and report the gas
+    #[arg(long)]
+    pub gas: bool,
+    /// Stop after the layout: no keys, no proof
+    #[arg(long, conflicts_with = "gas")]
+    pub layout_only: bool,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Which of the bundled images to prove
+    #[arg(long, default_value_t = 0)]
+    pub image: usize,
+    /// What to minimize
+    #[arg(long, value_enum, default_value_t = Optimize::Gas)]
+    pub optimize: Optimize,
+    /// Keep the model, keys and proof in this folder
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// What the fast prover may keep for reuse unless told otherwise, in MiB.
+pub const DEFAULT_MEMORY_MIB: u32 = 256;
+
+/// What the prover keeps where nobody says: nothing for a single proof.
+pub fn memory_or_default(memory: Option<u32>, repeat: usize) -> u32 {
+    memory.unwrap_or(if repeat > 1 { DEFAULT_MEMORY_MIB } else { 0 })
+}
+
+fn memory_range() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(..=1 << 20)
+}
+
+fn parse_positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(value) => Ok(value),
+        Err(why) => Err(format!("{why}")),
+    }
+}
+
+fn parse_percentile(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (50.0..=100.0).contains(&value) => Ok(value),
+        Ok(_) => Err("must be between 50 and 100".into()),
+        Err(why) => Err(why.to_string()),
+    }
+}
+
+fn parse_range(text: &str) -> Result<(f32, f32), String> {
+    let parsed = text
+        .split_once(',')
+        .map(|(low, high)| (low.trim().parse::<f32>(), high.trim().parse::<f32>()));
+    match parsed {
+        Some((Ok(low), Ok(high))) if low < high && low.is_finite() && high.is_finite() => {
+            Ok((low, high))
+        }
+        _ => Err("give two numbers LOW,HIGH with LOW below HIGH, such as 0,1".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ranges_and_percentiles_are_checked() {
+        assert_eq!(parse_range("-1, 1.5"), Ok((-1.0, 1.5)));
+        assert!(parse_range("1,1").is_err());
+        assert!(parse_range("nan,1").is_err());
+        assert!(parse_percentile("101").is_err());
+        assert!(parse_positive("0").is_err());
+    }
+}

@@ -1,0 +1,222 @@
+//! `bench`: figures of models, the proving in a process of its own so that its peak memory is its own.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::prove::{self, Apart};
+use crate::{
+    CliError, Outcome, Result,
+    args::{self, Bench, Quantization, WhichProver},
+    chain::Target,
+    pipeline::{self, FloatModel, Item, KeyPaths},
+    ui::{self, Table, Ui},
+};
+
+/// Runs of the verifier whose median is reported.
+const VERIFY_RUNS: usize = 5;
+
+/// One report a model: an array where there are several models, else the object itself.
+pub fn run(args: &Bench, ui: &Ui) -> Result<Outcome> {
+    let mut header = vec![
+        "model",
+        "params",
+        "k",
+        "rows",
+        "setup s",
+        "pk",
+        "prove s",
+        "peak MiB",
+        "verify ms",
+        "proof B",
+        "gas",
+        "max error",
+    ];
+    if args.plain {
+        header.extend(["plain s", "time x", "plain MiB", "memory x"]);
+    }
+    let mut table = Table::with_header(&header);
+    let mut reports = Vec::new();
+    for path in &args.models {
+        let report = one(args, path, ui)?;
+        let number = |key: &str| match &report[key] {
+            Value::Null => "-".to_string(),
+            Value::Number(value) => match value.as_u64() {
+                Some(whole) => ui::thousands(whole),
+                None => format!("{:.2}", value.as_f64().unwrap_or(f64::NAN)),
+            },
+            other => other.as_str().unwrap_or_default().to_string(),
+        };
+        let mut cells = vec![
+            number("model"),
+            number("params"),
+            number("k"),
+            number("rows"),
+            number("setup_s"),
+            report["pk_bytes"].as_u64().map_or("-".into(), ui::bytes),
+            number("prove_s"),
+            number("peak_mib"),
+            number("verify_ms"),
+            number("proof_bytes"),
+            number("verify_gas"),
+            format!(
+                "{:.5}",
+                report["max_abs_error"].as_f64().unwrap_or(f64::NAN)
+            ),
+        ];
+        if args.plain {
+            let [time, memory] = prove::plain_ratios(&report)
+                .map(|ratio| ratio.map_or("-".into(), |ratio| format!("{ratio:.1}")));
+            cells.extend([
+                number("plain_prove_s"),
+                time,
+                number("plain_peak_mib"),
+                memory,
+            ]);
+        }
+        table.row(cells);
+        reports.push(report);
+    }
+    let json = if reports.len() == 1 {
+        reports.remove(0)
+    } else {
+        Value::Array(reports)
+    };
+    Ok(Outcome::new(table.render(), json))
+}
+
+fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
+    let float = FloatModel::open(path, 1)?;
+    let name = path.file_stem().map_or_else(
+        || float.name().to_string(),
+        |stem| stem.to_string_lossy().into_owned(),
+    );
+    let beside = path.with_extension("input.json");
+    let items = match &args.input {
+        Some(file) => float.load_inputs(file)?,
+        None if beside.exists() => float.load_inputs(&beside)?,
+        None => float.random_inputs((-1.0, 1.0), 1),
+    };
+    let quantization = Quantization {
+        calibration: None,
+        input_range: None,
+        bits: args.bits,
+        batch: 1,
+        percentile: 100.0,
+    };
+    let layout = args::Layout {
+        optimize: args.optimize,
+        input: args::Visibility::Private,
+        output: args::Visibility::Public,
+    };
+    let (quantized, quantize_took) = ui.try_timed(format!("{name}: quantizing"), || {
+        float.quantize(&items, &quantization, args.optimize)
+    })?;
+    let error = float.error_of(&quantized.model, &items[..1])?;
+    let (compiled, plan_took) = ui.try_timed(format!("{name}: planning"), || {
+        pipeline::plan(quantized.model, &layout)
+    })?;
+    let facts = pipeline::facts(&compiled)?;
+    let mut report = json!({
+        "model": name, "model_id": facts.model_id, "params": facts.params, "profile": facts.profile,
+        "k": facts.k, "rows": facts.rows,
+        "advice_columns": facts.advice_columns, "fixed_columns": facts.fixed_columns, "bits": args.bits,
+        "compile_s": ui::seconds(quantize_took + plan_took),
+        "max_abs_error": error.max_abs, "output_range": error.range,
+        "setup_s": null, "pk_bytes": null, "vk_bytes": null, "prove_s": null, "prepare_s": null, "peak_mib": null,
+        "verify_ms": null, "proof_bytes": null,
+    });
+    if args.layout_only {
+        return Ok(report);
+    }
+
+    let scratch =
+        tempfile::tempdir().map_err(|why| CliError::system("making a temporary folder", why))?;
+    let folder = scratch.path();
+    let keys_paths = KeyPaths::in_folder(folder);
+    let model_path = folder.join("model.seal");
+    let proof_path = folder.join("proof");
+    pipeline::write_model(&model_path, &compiled)?;
+    let (srs, _) = ui.try_timed(format!("{name}: reference string"), || {
+        pipeline::dev_srs(facts.k)
+    })?;
+    pipeline::write_srs(&keys_paths.srs, &srs)?;
+    let (keys, setup_took) =
+        ui.try_timed(format!("{name}: keys"), || pipeline::setup(&compiled, &srs))?;
+    let pk_bytes = pipeline::write_pk(&keys_paths.pk, &keys)?;
+    let vk_bytes = pipeline::write_vk(&keys_paths.vk, &keys)?;
+    // The child holds only what proving needs; its peak is not this process's.
+    drop((srs, compiled));
+    let input = folder.join("input.json");
+    write_item(&input, &items[0])?;
+    let fast = Apart {
+        model: &model_path,
+        pk: &keys_paths.pk,
+        srs: &keys_paths.srs,
+        input: &input,
+        index: 0,
+        proof: &proof_path,
+        prover: WhichProver::Fast,
+        memory: args::memory_or_default(args.memory, args.repeat),
+        repeat: args.repeat,
+    };
+    let (proved, _) = ui.try_timed(format!("{name}: proving"), || fast.run())?;
+    let proof = pipeline::read_proof(&proof_path)?;
+    let mut times: Vec<Duration> = Vec::new();
+    for _ in 0..VERIFY_RUNS {
+        let (verdict, took) = ui.timed(format!("{name}: verifying"), || {
+            pipeline::verify(&keys.vk, &proof)
+        });
+        verdict.map_err(|why| CliError::Input(format!("{name}: the proof was rejected: {why}")))?;
+        times.push(took);
+    }
+    times.sort();
+    for (key, value) in [
+        ("setup_s", json!(ui::seconds(setup_took))),
+        ("pk_bytes", json!(pk_bytes)),
+        ("vk_bytes", json!(vk_bytes)),
+        ("prove_s", json!(proved.prove_s)),
+        ("prepare_s", json!(proved.prepare_s)),
+        ("peak_mib", json!(proved.peak_mib)),
+        ("verify_ms", json!(ui::milliseconds(times[VERIFY_RUNS / 2]))),
+        ("proof_bytes", json!(proved.proof_bytes)),
+    ] {
+        report[key] = value;
+    }
+    if let Some(warm) = proved.prove_warm_s {
+        report["prove_warm_s"] = json!(warm);
+    }
+    if args.plain {
+        let plain_path = folder.join("plain");
+        let plain = Apart {
+            proof: &plain_path,
+            prover: WhichProver::Plain,
+            repeat: 1,
+            ..fast
+        };
+        let (plain, _) = ui.try_timed(format!("{name}: the plain prover"), || plain.run())?;
+        pipeline::verify(&keys.vk, &pipeline::read_proof(&plain_path)?).map_err(|why| {
+            CliError::Input(format!("{name}: the plain proof was rejected: {why}"))
+        })?;
+        prove::add_plain(&mut report, &plain);
+    }
+    if args.gas {
+        let mut target = Target::embedded();
+        let deployed = target.deploy(&keys.vk)?;
+        let verdict = target.verify(&keys.vk, &deployed, &proof)?;
+        if !verdict.accepted {
+            return Err(CliError::Input(format!(
+                "{name}: the contract rejected the proof"
+            )));
+        }
+        report["deploy_gas"] = json!(deployed.verifier_gas + deployed.key_gas);
+        report["verify_gas"] = json!(verdict.gas);
+        report["calldata_bytes"] = json!(verdict.calldata_bytes);
+    }
+    Ok(report)
+}
+
+fn write_item(path: &Path, item: &Item) -> Result<()> {
+    let text = serde_json::to_vec(&json!({ "input_data": item })).expect("numbers");
+    pipeline::write_file(path, &text).map(drop)
+}

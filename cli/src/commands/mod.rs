@@ -1,0 +1,36 @@
+//! One file per command: library calls, then what to say about them.
+
+use crate::{Outcome, Result, args::Command, ui::Ui};
+
+pub mod bench;
+pub mod calibrate;
+pub mod compile;
+pub mod demo;
+pub mod deploy;
+pub mod export;
+pub mod inspect;
+pub mod prove;
+pub mod run;
+pub mod setup;
+pub mod srs;
+pub mod verify;
+pub mod verify_onchain;
+
+/// Runs a command.
+pub fn run(command: &Command, ui: &Ui) -> Result<Outcome> {
+    match command {
+        Command::Compile(args) => compile::run(args, ui),
+        Command::Calibrate(args) => calibrate::run(args, ui),
+        Command::Run(args) => run::run(args, ui),
+        Command::Srs(args) => srs::run(args, ui),
+        Command::Setup(args) => setup::run(args, ui),
+        Command::Prove(args) => prove::run(args, ui),
+        Command::Verify(args) => verify::run(args, ui),
+        Command::Export(args) => export::run(args, ui),
+        Command::Deploy(args) => deploy::run(args, ui),
+        Command::VerifyOnchain(args) => verify_onchain::run(args, ui),
+        Command::Inspect(args) => inspect::run(args, ui),
+        Command::Bench(args) => bench::run(args, ui),
+        Command::Demo(args) => demo::run(args, ui),
+    }
+}

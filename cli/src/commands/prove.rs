@@ -1,0 +1,288 @@
+//! `prove`: one inference.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    CliError, Outcome, Result,
+    args::{self, Prove, WhichProver},
+    pipeline::{self, CompiledModel, INSECURE, Item, KeyPaths, Pk, Proof, Srs},
+    profile::{self, Profile},
+    tensors,
+    ui::{self, Table, Ui},
+};
+
+/// Proves and writes the proof with its public values.
+pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
+    let compiled = pipeline::read_model(&args.model)?;
+    let paths = KeyPaths::in_folder(&args.keys);
+    let items = pipeline::load_inputs(&compiled.model, &args.input)?;
+    let item = items.get(args.index).ok_or_else(|| {
+        CliError::Input(format!(
+            "`{}` holds {} inputs; --index {} is not below that",
+            args.input.display(),
+            items.len(),
+            args.index
+        ))
+    })?;
+    let pk_path = args.pk.as_deref().unwrap_or(&paths.pk);
+    let pk = pipeline::read_pk(pk_path, &compiled)?;
+    let srs_path = args.srs.as_deref().unwrap_or(&paths.srs);
+    let srs = pipeline::read_srs(srs_path)?;
+    let proved = match args.prover {
+        WhichProver::Fast => fast(args, ui, &compiled, (&pk, &srs), item)?,
+        WhichProver::Plain => plain(args, ui, &compiled, (&pk, &srs), item)?,
+    };
+    let peak = pipeline::peak_memory_mib();
+    // What follows needs neither; a plain prover may run beside this process.
+    drop((pk, srs));
+    let Proved {
+        proof,
+        cold,
+        prepare,
+        warm,
+        profile,
+    } = proved;
+    let file_bytes = pipeline::write_proof(&args.proof, &proof)?;
+    let facts = pipeline::facts(&compiled)?;
+    let outputs = pipeline::execute(&compiled.model, item)?;
+
+    let mut report = json!({
+        "model": facts.model, "model_id": facts.model_id, "k": facts.k, "prover": args.prover.name(),
+        "prove_s": ui::seconds(cold), "peak_mib": peak, "proof_bytes": proof.bytes().len(),
+        "public_values": facts.public_values, "file": args.proof, "file_bytes": file_bytes,
+        "insecure": proof.insecure(), "outputs": tensors::json(&outputs)["outputs"],
+    });
+    let mut table = Table::new();
+    table.row(["time", &ui::duration(cold)]);
+    for (key, label, time) in [
+        ("prepare_s", "of it, preparing", prepare),
+        ("prove_warm_s", "once prepared", warm),
+    ] {
+        if let Some(time) = time {
+            report[key] = json!(ui::seconds(time));
+            table.row([label, &ui::duration(time)]);
+        }
+    }
+    if let Some(peak) = peak {
+        table.row(["peak memory", &format!("{peak:.1} MiB")]);
+    }
+    if args.plain {
+        let scratch = tempfile::tempdir()
+            .map_err(|why| CliError::system("making a temporary folder", why))?;
+        let plain = Apart {
+            model: &args.model,
+            pk: pk_path,
+            srs: srs_path,
+            input: &args.input,
+            index: args.index,
+            proof: &scratch.path().join("proof"),
+            prover: WhichProver::Plain,
+            memory: args::memory_or_default(args.memory, args.repeat),
+            repeat: 1,
+        };
+        let (plain, _) = ui.try_timed("proving with the plain prover", || plain.run())?;
+        add_plain(&mut report, &plain);
+        table.row(["the plain prover", &comparison(&report)]);
+    }
+    table
+        .row([
+            "proof",
+            &format!("{} bytes", ui::thousands(proof.bytes().len() as u64)),
+        ])
+        .row(["public values", &facts.public_values.to_string()])
+        .row([
+            "written",
+            &format!("{} ({})", args.proof.display(), ui::bytes(file_bytes)),
+        ]);
+    for output in &outputs {
+        table.row([&output.name, &output.summary()]);
+    }
+    if proof.insecure() {
+        table.row(["warning", INSECURE]);
+    }
+    let mut text = format!("proved {}\n{}", facts.model, table.render());
+    if let (Some(profile), Some(file)) = (&profile, &args.profile) {
+        text += &format!("\n\n{}", profile.table());
+        report["stages"] = json!(profile.stages);
+        if let Some(file) = file {
+            pipeline::write_file(file, profile.svg(&facts.model).as_bytes())?;
+        }
+    }
+    Ok(Outcome::new(text, report))
+}
+
+/// The last proof, and how long the proofs took.
+struct Proved {
+    proof: Proof,
+    /// The first, from keys in memory to its bytes.
+    cold: Duration,
+    /// What of it was independent of the input.
+    prepare: Option<Duration>,
+    /// Median of those after it, where there are any.
+    warm: Option<Duration>,
+    profile: Option<Profile>,
+}
+
+fn fast(
+    args: &Prove,
+    ui: &Ui,
+    compiled: &CompiledModel,
+    (pk, srs): (&Pk, &Srs),
+    item: &Item,
+) -> Result<Proved> {
+    let cold = || -> Result<_> {
+        let (prepared, prepare) = ui.try_timed("preparing", || {
+            pipeline::prepare(
+                compiled,
+                pk,
+                srs,
+                args::memory_or_default(args.memory, args.repeat),
+            )
+        })?;
+        let (proof, took) = ui.try_timed("proving", || prepared.prove(item))?;
+        Ok((prepared, proof, prepare, took))
+    };
+    let (first, profile) = if args.profile.is_some() {
+        let (first, profile) = profile::record(cold);
+        (first?, Some(profile))
+    } else {
+        (cold()?, None)
+    };
+    let (prepared, mut proof, prepare, took) = first;
+    let mut times = Vec::new();
+    for _ in 1..args.repeat {
+        let (again, took) = ui.try_timed("proving again", || prepared.prove(item))?;
+        times.push(took);
+        proof = again;
+    }
+    Ok(Proved {
+        proof,
+        cold: prepare + took,
+        prepare: Some(prepare),
+        warm: median(times),
+        profile,
+    })
+}
+
+fn plain(
+    args: &Prove,
+    ui: &Ui,
+    compiled: &CompiledModel,
+    (pk, srs): (&Pk, &Srs),
+    item: &Item,
+) -> Result<Proved> {
+    let once = || ui.try_timed("proving", || pipeline::prove_plain(compiled, pk, srs, item));
+    let (mut proof, cold) = once()?;
+    let mut times = Vec::new();
+    for _ in 1..args.repeat {
+        let (again, took) = once()?;
+        times.push(took);
+        proof = again;
+    }
+    Ok(Proved {
+        proof,
+        cold,
+        prepare: None,
+        warm: median(times),
+        profile: None,
+    })
+}
+
+fn median(mut times: Vec<Duration>) -> Option<Duration> {
+    times.sort();
+    times.get(times.len() / 2).copied()
+}
+
+/// `prove` in a process of its own.
+pub(super) struct Apart<'a> {
+    /// As the flags of the same names.
+    pub(super) model: &'a Path,
+    pub(super) pk: &'a Path,
+    pub(super) srs: &'a Path,
+    pub(super) input: &'a Path,
+    pub(super) index: usize,
+    pub(super) proof: &'a Path,
+    pub(super) prover: WhichProver,
+    pub(super) memory: u32,
+    pub(super) repeat: usize,
+}
+
+/// What `prove --json` says.
+#[derive(Debug, Deserialize)]
+pub(super) struct Report {
+    pub(super) prove_s: f64,
+    pub(super) prepare_s: Option<f64>,
+    pub(super) prove_warm_s: Option<f64>,
+    pub(super) peak_mib: Option<f64>,
+    pub(super) proof_bytes: usize,
+}
+
+impl Apart<'_> {
+    /// Runs this same program and waits for it.
+    pub(super) fn run(&self) -> Result<Report> {
+        let program =
+            std::env::current_exe().map_err(|why| CliError::system("finding this program", why))?;
+        let mut command = Command::new(program);
+        command.args(["--json", "prove", "--prover", self.prover.name()]);
+        for (flag, value) in [
+            ("--index", self.index.to_string()),
+            ("--memory", self.memory.to_string()),
+            ("--repeat", self.repeat.to_string()),
+        ] {
+            command.args([flag, &value]);
+        }
+        for (flag, path) in [
+            ("--model", self.model),
+            ("--pk", self.pk),
+            ("--srs", self.srs),
+            ("--input", self.input),
+            ("--proof", self.proof),
+        ] {
+            command.arg(flag).arg(path);
+        }
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|why| CliError::system("starting a process for the proof", why))?;
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr);
+            return Err(CliError::Input(
+                message.trim().trim_start_matches("error: ").to_string(),
+            ));
+        }
+        serde_json::from_slice(&output.stdout)
+            .map_err(|why| CliError::input("the report of the proving process", why))
+    }
+}
+
+/// Adds the plain prover's figures to a report.
+pub(super) fn add_plain(report: &mut Value, plain: &Report) {
+    report["plain_prove_s"] = json!(plain.prove_s);
+    report["plain_peak_mib"] = json!(plain.peak_mib);
+}
+
+/// How many times longer the plain prover takes, and how many times more memory.
+pub(super) fn plain_ratios(report: &Value) -> [Option<f64>; 2] {
+    [("plain_prove_s", "prove_s"), ("plain_peak_mib", "peak_mib")].map(|(plain, fast)| {
+        let (plain, fast) = (report[plain].as_f64()?, report[fast].as_f64()?);
+        (fast > 0.0).then_some(plain / fast)
+    })
+}
+
+/// The plain prover's figures in words.
+fn comparison(report: &Value) -> String {
+    let [time, memory] = plain_ratios(report);
+    let told = |key: &str, unit: &str, ratio: Option<f64>| match (report[key].as_f64(), ratio) {
+        (Some(value), Some(ratio)) => format!("{value:.2} {unit} ({ratio:.1}x)"),
+        _ => format!("- {unit}"),
+    };
+    let time = told("plain_prove_s", "s", time);
+    format!("{time}, {}", told("plain_peak_mib", "MiB", memory))
+}

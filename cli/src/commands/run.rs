@@ -1,0 +1,67 @@
+//! `run`: the integer executor on files.
+
+use serde_json::json;
+
+use crate::{
+    CliError, Outcome, Result,
+    args::{Optimize, Run},
+    pipeline::{self, FloatModel},
+    tensors::{self, Tensor},
+    ui::Ui,
+};
+
+/// Runs every input of the file and writes the outputs, stacked along the batch dimension.
+pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
+    if let Some(output) = &args.output {
+        // An unusable name is told before the work, not after it.
+        tensors::check_extension(output)?;
+    }
+    let model = if args
+        .model
+        .extension()
+        .is_some_and(|extension| extension == "onnx")
+    {
+        let float = FloatModel::open(&args.model, args.quantization.batch)?;
+        let calibration = float.calibration_or(&args.quantization, &args.input)?;
+        float
+            .quantize(&calibration, &args.quantization, Optimize::Prover)?
+            .model
+    } else {
+        pipeline::read_model(&args.model)?.model
+    };
+    let items = pipeline::load_inputs(&model, &args.input)?;
+    let bar = ui.bar("running", items.len());
+    let mut outputs: Vec<Tensor> = Vec::new();
+    for item in &items {
+        let produced = pipeline::execute(&model, item)?;
+        if outputs.is_empty() {
+            outputs = produced;
+        } else {
+            for (all, one) in outputs.iter_mut().zip(produced) {
+                all.append(one);
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+
+    let mut text = format!("{}: {} inputs", model.name, items.len());
+    for output in &outputs {
+        text += &format!("\n  {} {}", output.name, output.summary());
+    }
+    let mut report = json!({ "model": model.name, "items": items.len() });
+    if let Some(path) = &args.output {
+        pipeline::write_file(path, &tensors::encode(path, &outputs)?)?;
+        text += &format!("\n  written to {}", path.display());
+        report["file"] = json!(path);
+    } else {
+        report["outputs"] = tensors::json(&outputs)["outputs"].take();
+    }
+    if outputs.is_empty() {
+        return Err(CliError::Input(format!(
+            "`{}` holds no input",
+            args.input.display()
+        )));
+    }
+    Ok(Outcome::new(text, report))
+}

@@ -1,0 +1,273 @@
+//! Compiled models: an integer model with its layout.
+
+use std::{path::Path, sync::Arc};
+
+use serde::Serialize;
+use sha3::{Digest, Keccak256};
+pub use tensorseal_circuits::model::Model;
+use tensorseal_circuits::{
+    compiled, executor,
+    layout::{Layout, Optimize, Visibility},
+    model::{Kind as NodeKind, Op, Port, Table},
+    ports,
+    quantize::inputs::InputSpec,
+};
+use tensorseal_prover::artifact::Kind;
+
+use super::{Item, files, float::load_items};
+use crate::{CliError, Result, args, tensors::Tensor};
+
+/// An integer model and its layout.
+#[derive(Clone, Debug)]
+pub struct CompiledModel {
+    /// The integer model.
+    pub model: Model,
+    /// Its layout.
+    pub layout: Arc<Layout>,
+    /// Keccak-256 of the file's payload: names the integer model, its profile and visibilities.
+    pub id: [u8; 32],
+    payload: Vec<u8>,
+}
+
+/// Figures of a compiled model.
+#[derive(Clone, Debug, Serialize)]
+pub struct Facts {
+    /// Name.
+    pub model: String,
+    /// Name by content, in hex.
+    pub model_id: String,
+    /// Parameters.
+    pub params: usize,
+    /// Circuit profile.
+    pub profile: String,
+    /// `2^k` rows.
+    pub k: u32,
+    /// Rows used.
+    pub rows: usize,
+    /// Advice columns.
+    pub advice_columns: usize,
+    /// Fixed columns.
+    pub fixed_columns: usize,
+    /// Visibility of the inputs.
+    pub input: &'static str,
+    /// Visibility of the outputs.
+    pub output: &'static str,
+    /// Public values of a proof.
+    pub public_values: usize,
+    /// Rows used by activations, by weights, by lookup tables: they share the circuit's rows.
+    pub rows_by_use: [usize; 3],
+    /// Layer by layer.
+    pub layers: Vec<LayerFacts>,
+}
+
+/// Figures of a layer.
+#[derive(Clone, Debug, Serialize)]
+pub struct LayerFacts {
+    /// Name.
+    pub name: String,
+    /// What it computes.
+    pub kind: String,
+    /// Shape `[n, c, h, w]`.
+    pub shape: [usize; 4],
+    /// Integer weights.
+    pub weights: usize,
+    /// Rows of its activations.
+    pub activation_rows: usize,
+    /// Rows of the weights that read it.
+    pub contraction_rows: usize,
+}
+
+/// The planner's goal of the command line's.
+pub fn goal(optimize: args::Optimize) -> Optimize {
+    match optimize {
+        args::Optimize::Prover => Optimize::Prover,
+        args::Optimize::Gas => Optimize::Gas,
+        args::Optimize::Balanced => Optimize::Balanced,
+    }
+}
+
+/// Lays a quantized model out.
+pub fn plan(model: Model, layout: &args::Layout) -> Result<CompiledModel> {
+    let public = |visibility| visibility == args::Visibility::Public;
+    let visibility = Visibility {
+        input: public(layout.input),
+        output: public(layout.output),
+    };
+    let what = format!("laying out `{}`", model.name);
+    let (compiled, planned) =
+        compiled::CompiledModel::compile(model, goal(layout.optimize), visibility)
+            .map_err(|why| CliError::input(&what, why))?;
+    let payload = compiled
+        .to_bytes()
+        .map_err(|why| CliError::input(&what, why))?;
+    Ok(CompiledModel::new(compiled.model, planned, payload))
+}
+
+/// Writes a compiled model; the size of the file.
+pub fn write_model(path: &Path, compiled: &CompiledModel) -> Result<u64> {
+    files::write_artifact(path, Kind::Model, false, &compiled.payload)
+}
+
+/// Reads a compiled model, checks it and plans its layout again.
+pub fn read_model(path: &Path) -> Result<CompiledModel> {
+    let payload = files::read_artifact(path, Kind::Model)?.payload;
+    let compiled = compiled::CompiledModel::from_bytes(&payload)
+        .map_err(|why| CliError::input(path.display(), why))?;
+    let layout = compiled
+        .layout()
+        .map_err(|why| CliError::input(path.display(), why))?;
+    Ok(CompiledModel::new(compiled.model, layout, payload))
+}
+
+impl CompiledModel {
+    fn new(model: Model, layout: Layout, payload: Vec<u8>) -> Self {
+        Self {
+            model,
+            layout: Arc::new(layout),
+            id: Keccak256::digest(&payload).into(),
+            payload,
+        }
+    }
+}
+
+/// Figures of a compiled model.
+pub fn facts(compiled: &CompiledModel) -> Result<Facts> {
+    let CompiledModel { layout, .. } = compiled;
+    let visible = |public| if public { "public" } else { "private" };
+    let stats = &layout.stats;
+    let ports = |public: bool, ports: &[Port]| {
+        if public {
+            ports
+                .iter()
+                .map(|port| port.shape.iter().product::<usize>())
+                .sum()
+        } else {
+            0
+        }
+    };
+    let layers = layout.model.nodes.iter().map(|node| {
+        let rows = stats.nodes.iter().find(|rows| rows.name == node.name);
+        let (kind, weights) = describe(&node.kind);
+        let shape = node.shape;
+        LayerFacts {
+            name: node.name.clone(),
+            kind,
+            shape: [shape.n, shape.c, shape.h, shape.w],
+            weights,
+            activation_rows: rows.map_or(0, |rows| rows.activation),
+            contraction_rows: rows.map_or(0, |rows| rows.contraction),
+        }
+    });
+    Ok(Facts {
+        model: compiled.model.name.clone(),
+        model_id: hex::encode(compiled.id),
+        params: params(&compiled.model),
+        profile: layout.profile.name(),
+        k: layout.k,
+        rows: stats.rows(),
+        advice_columns: layout.profile.advice_columns(),
+        fixed_columns: layout.profile.fixed_columns(),
+        input: visible(layout.visibility.input),
+        output: visible(layout.visibility.output),
+        public_values: ports(layout.visibility.input, &compiled.model.inputs)
+            + ports(layout.visibility.output, &compiled.model.outputs),
+        rows_by_use: [stats.activation, stats.contraction, stats.table],
+        layers: layers.collect(),
+    })
+}
+
+/// Weights and biases. Channel scalings, of which residual sums are made, are none.
+fn params(model: &Model) -> usize {
+    let mut total = 0;
+    for node in &model.nodes {
+        let NodeKind::Linear(linear) = &node.kind else {
+            continue;
+        };
+        let weights = |op: &Op| match op {
+            Op::Conv(conv)
+                if conv.kernel == (1, 1) && conv.groups == conv.cin && conv.cin == conv.cout =>
+            {
+                0
+            }
+            Op::Conv(conv) => conv.weights.len(),
+            Op::Dense { weights, .. } => weights.len(),
+            Op::SumPool(_) | Op::Map { .. } => 0,
+        };
+        let own: usize = linear.terms.iter().map(|term| weights(&term.op)).sum();
+        total += if own > 0 { own + linear.bias.len() } else { 0 };
+    }
+    total
+}
+
+/// A node in a few words, and how many weights it has.
+fn describe(kind: &NodeKind) -> (String, usize) {
+    let NodeKind::Linear(linear) = kind else {
+        return ("input".into(), 0);
+    };
+    let mut words: Vec<String> = Vec::new();
+    let mut weights = 0;
+    for term in &linear.terms {
+        let (word, count) = match &term.op {
+            Op::Conv(conv) if conv.kernel == (1, 1) && conv.groups == conv.cin => {
+                ("scale".into(), conv.weights.len())
+            }
+            Op::Conv(conv) => (
+                format!("conv {}x{}", conv.kernel.0, conv.kernel.1),
+                conv.weights.len(),
+            ),
+            Op::Dense { weights, .. } => ("dense".into(), weights.len()),
+            Op::SumPool(pool) => (format!("sum {}x{}", pool.kernel.0, pool.kernel.1), 1),
+            Op::Map { entries, .. } => ("map".into(), entries.len()),
+        };
+        words.push(word);
+        weights += count;
+    }
+    let mut text = words.join(" + ");
+    if let Some(pool) = linear.pool {
+        text += &format!(", max {}x{}", pool.kernel.0, pool.kernel.1);
+    }
+    text += match linear.table {
+        Table::Raw => ", raw",
+        Table::Clip { lo: 0, .. } => ", relu",
+        Table::Clip { .. } => ", clip",
+        Table::Lut { .. } => ", table",
+        Table::Identity => "",
+    };
+    (text, weights)
+}
+
+/// Reads a file of inputs for a model.
+pub fn load_inputs(model: &Model, path: &Path) -> Result<Vec<Item>> {
+    let spec = |port: &Port| InputSpec {
+        name: port.name.clone(),
+        shape: port.shape.clone(),
+    };
+    let specs: Vec<_> = model.inputs.iter().map(spec).collect();
+    load_items(&specs, path)
+}
+
+/// The integer tensors of a batch of inputs.
+pub fn check_inputs(model: &Model, item: &Item) -> Result<Vec<Vec<i64>>> {
+    let quantize = |(port, values): (&Port, &Vec<f32>)| {
+        ports::quantize_input(model, port, values)
+            .map(|quantized| quantized.values)
+            .map_err(|why| CliError::input(format!("the input of `{}`", model.name), why))
+    };
+    model.inputs.iter().zip(item).map(quantize).collect()
+}
+
+/// Runs the integer model on one batch of inputs; the outputs as real numbers.
+pub fn execute(model: &Model, item: &Item) -> Result<Vec<Tensor>> {
+    let failed =
+        |why: &dyn std::error::Error| CliError::Input(format!("running `{}`: {why}", model.name));
+    let values = executor::run(model, &check_inputs(model, item)?).map_err(|why| failed(&why))?;
+    let output = |port: &Port| {
+        let values = ports::dequantize(port, &values[port.node]).map_err(|why| failed(&why))?;
+        Ok(Tensor {
+            name: port.name.clone(),
+            shape: port.shape.clone(),
+            values,
+        })
+    };
+    model.outputs.iter().map(output).collect()
+}

@@ -1,0 +1,184 @@
+//! Reading and writing files: errors that name the file, and no half-written output.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use ndarray::ArrayD;
+use ndarray_npy::NpzReader;
+use tensorseal_prover::artifact::{self, Artifact, ArtifactError, Flags, Kind};
+
+use crate::{CliError, Result};
+
+/// What an artifact's header says.
+#[derive(Clone, Debug)]
+pub struct Header {
+    /// What the file holds.
+    pub kind: Kind,
+    /// Format version.
+    pub version: u8,
+    /// Its size.
+    pub file_bytes: u64,
+    /// Keccak-256 of its content, in hex.
+    pub hash: String,
+    /// Made with a development reference string.
+    pub insecure: bool,
+}
+
+/// The whole file.
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|why| match why.kind() {
+        io::ErrorKind::NotFound => {
+            CliError::System(format!("{}: no such file; check the path", path.display()))
+        }
+        _ => CliError::system(path.display(), why),
+    })
+}
+
+/// Writes a file that appears only when all of it is on disk; its length.
+pub fn write_file(path: &Path, content: &[u8]) -> Result<u64> {
+    let failed =
+        |why: io::Error| CliError::System(format!("{}: cannot be written: {why}", path.display()));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".tensorseal-");
+    // The default is for secrets, readable by its owner alone; the system still applies umask.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(failed)?;
+    file.write_all(content).map_err(failed)?;
+    file.persist(path).map_err(|why| failed(why.error))?;
+    Ok(content.len() as u64)
+}
+
+/// Makes a folder, and those above it.
+pub fn create_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path)
+        .map_err(|why| CliError::system(format!("making the folder {}", path.display()), why))
+}
+
+/// Reads an artifact of one kind.
+pub fn read_artifact(path: &Path, kind: Kind) -> Result<Artifact> {
+    artifact::read(path, kind).map_err(artifact_error)
+}
+
+/// Writes an artifact; the size of the file.
+pub fn write_artifact(path: &Path, kind: Kind, insecure: bool, payload: &[u8]) -> Result<u64> {
+    artifact::write(path, kind, Flags { insecure }, payload).map_err(artifact_error)?;
+    fs::metadata(path)
+        .map(|file| file.len())
+        .map_err(|why| CliError::system(path.display(), why))
+}
+
+/// Files that are missing or unreadable are the surroundings' fault, others the input's.
+fn artifact_error(why: ArtifactError) -> CliError {
+    match why {
+        ArtifactError::NotFound { .. } | ArtifactError::Io { .. } => {
+            CliError::System(why.to_string())
+        }
+        _ => CliError::Input(why.to_string()),
+    }
+}
+
+/// The header of an artifact of any kind; the content is checked against its hash.
+pub fn read_header(path: &Path) -> Result<Header> {
+    let bytes = read_file(path)?;
+    let file_bytes = bytes.len() as u64;
+    let hash = hex::encode(&bytes[bytes.len().saturating_sub(32)..]);
+    let decoded = match artifact::decode(bytes.clone(), Kind::Model, path) {
+        Err(ArtifactError::WrongKind { found, .. }) => artifact::decode(bytes, found, path),
+        decoded => decoded,
+    };
+    let Artifact { kind, flags, .. } = decoded.map_err(artifact_error)?;
+    Ok(Header {
+        kind,
+        version: artifact::FORMAT_VERSION,
+        file_bytes,
+        hash,
+        insecure: flags.insecure,
+    })
+}
+
+/// The array `label` of an `.npz` file.
+pub fn read_labels(path: &Path) -> Result<Vec<i64>> {
+    let failed =
+        |why: &dyn std::error::Error| CliError::Input(format!("{}: labels: {why}", path.display()));
+    let mut archive =
+        NpzReader::new(io::Cursor::new(read_file(path)?)).map_err(|why| failed(&why))?;
+    let labels: ArrayD<i64> = archive.by_name("label").map_err(|why| failed(&why))?;
+    Ok(labels.into_iter().collect())
+}
+
+/// The highest peak that [`reset_peak_memory`] has wiped out, in kB.
+static EARLIER_PEAK: AtomicU64 = AtomicU64::new(0);
+
+/// The largest amount of memory this process has held, where the system tells (Linux).
+pub fn peak_memory_mib() -> Option<f64> {
+    let peak = memory_kb("VmHWM:")?.max(EARLIER_PEAK.load(Ordering::Relaxed));
+    Some(mib(peak))
+}
+
+/// The largest amount of memory since the last [`reset_peak_memory`] that worked.
+pub fn recent_peak_memory_mib() -> Option<f64> {
+    memory_kb("VmHWM:").map(mib)
+}
+
+/// The memory held now.
+pub fn memory_mib() -> Option<f64> {
+    memory_kb("VmRSS:").map(mib)
+}
+
+/// Starts a new count of the peak; false where the system does not allow it.
+/// [`peak_memory_mib`] remembers what was before.
+pub fn reset_peak_memory() -> bool {
+    let Some(peak) = memory_kb("VmHWM:") else {
+        return false;
+    };
+    EARLIER_PEAK.fetch_max(peak, Ordering::Relaxed);
+    // 5: the peak becomes what is held now (proc_pid_clear_refs(5)).
+    fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
+fn memory_kb(field: &str) -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+fn mib(kb: u64) -> f64 {
+    (kb as f64 / 1024.0 * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        assert_eq!(write_file(&path, b"one").unwrap(), 3);
+        assert_eq!(write_file(&path, b"three").unwrap(), 5);
+        assert_eq!(read_file(&path).unwrap(), b"three");
+        assert!(write_file(&folder.path().join("no/b"), b"").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn linux_tells_the_peak_memory() {
+        assert!(!cfg!(target_os = "linux") || peak_memory_mib().unwrap() > 0.5);
+    }
+
+    #[test]
+    fn a_reset_forgets_no_peak() {
+        let before = peak_memory_mib();
+        reset_peak_memory();
+        assert!(peak_memory_mib() >= before);
+    }
+}

@@ -1,0 +1,529 @@
+//! Reference strings, keys, proofs.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use halo2_proofs::halo2curves::bn256::Fr;
+use rand::rngs::OsRng;
+use serde::{Deserialize, Serialize};
+use tensorseal_circuits::{
+    circuit::ModelCircuit,
+    layout::{Layout, PublicValues},
+    model::Port,
+    ports,
+    profile::Profile,
+    witness::{PhaseValues, Phases, Witness},
+};
+use tensorseal_prover::{
+    self as prover, ProvingKey, VerifyingKey,
+    artifact::Kind,
+    fast::{self, ColumnWitness, PlanSummary, Prover, Values},
+};
+use tracing::debug_span;
+
+use super::{CompiledModel, Item, compiled::check_inputs, files};
+use crate::{CliError, Result, chain, tensors::Tensor};
+
+/// A structured reference string.
+#[derive(Clone, Debug)]
+pub struct Srs(prover::Srs);
+
+impl Srs {
+    /// Its secret is known.
+    pub fn insecure(&self) -> bool {
+        self.0.is_insecure()
+    }
+}
+
+/// Makes an INSECURE reference string for 2^k rows.
+pub fn dev_srs(k: u32) -> Result<Srs> {
+    prover::Srs::dev(k)
+        .map(Srs)
+        .map_err(|why| CliError::input("the reference string", why))
+}
+
+/// Writes a reference string; the size of the file.
+pub fn write_srs(path: &Path, srs: &Srs) -> Result<u64> {
+    files::write_artifact(path, Kind::Srs, srs.insecure(), &srs.0.to_bytes())
+}
+
+/// Reads a reference string.
+pub fn read_srs(path: &Path) -> Result<Srs> {
+    let payload = files::read_artifact(path, Kind::Srs)?.payload;
+    prover::Srs::from_bytes(&payload)
+        .map(Srs)
+        .map_err(|why| CliError::input(path.display(), why))
+}
+
+/// Where the files of `setup` stand.
+#[derive(Clone, Debug)]
+pub struct KeyPaths {
+    /// The proving key.
+    pub pk: PathBuf,
+    /// The verifying key.
+    pub vk: PathBuf,
+    /// The reference string, where `setup` made it.
+    pub srs: PathBuf,
+}
+
+impl KeyPaths {
+    /// The files in a folder.
+    pub fn in_folder(folder: &Path) -> Self {
+        Self {
+            pk: folder.join("pk.seal"),
+            vk: folder.join("vk.seal"),
+            srs: folder.join("srs.seal"),
+        }
+    }
+}
+
+/// What the keys' files say of the model, before the key itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct KeyInfo {
+    model: String,
+    model_id: [u8; 32],
+    profile: Profile,
+    public: Vec<PublicPort>,
+}
+
+/// A public tensor, and where its values stand among a proof's public values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct PublicPort {
+    port: Port,
+    /// `(instance column, row)` of each value of the node's tensor.
+    cells: Vec<(u32, u32)>,
+}
+
+impl KeyInfo {
+    fn new(compiled: &CompiledModel) -> Self {
+        let layout = &*compiled.layout;
+        let mut public = Vec::new();
+        for (ports, visible, first) in [
+            (&compiled.model.outputs, layout.visibility.output, 0),
+            (
+                &compiled.model.inputs,
+                layout.visibility.input,
+                compiled.model.outputs.len(),
+            ),
+        ] {
+            for (index, port) in ports.iter().enumerate().filter(|_| visible) {
+                public.push(PublicPort {
+                    port: port.clone(),
+                    cells: public_cells(layout, port, first + index),
+                });
+            }
+        }
+        Self {
+            model: compiled.model.name.clone(),
+            model_id: compiled.id,
+            profile: layout.profile,
+            public,
+        }
+    }
+
+    /// Splits a key's payload into this and the key proper.
+    fn take<'a>(payload: &'a [u8], path: &Path) -> Result<(Self, &'a [u8])> {
+        postcard::take_from_bytes(payload).map_err(|why| {
+            CliError::input(
+                format!("{}: damaged key, make it again", path.display()),
+                why,
+            )
+        })
+    }
+
+    fn put(&self, key: &[u8]) -> Vec<u8> {
+        let mut payload = postcard::to_allocvec(self).expect("plain data");
+        payload.extend_from_slice(key);
+        payload
+    }
+}
+
+fn public_cells(layout: &Layout, port: &Port, index: usize) -> Vec<(u32, u32)> {
+    let mut cells = vec![(0, 0); port.shape.iter().product()];
+    for public in layout.public().iter().filter(|public| public.port == index) {
+        cells[public.element] = (public.lane as u32, public.row as u32);
+    }
+    cells
+}
+
+/// A proving key.
+#[derive(Clone, Debug)]
+pub struct Pk {
+    info: KeyInfo,
+    key: ProvingKey,
+}
+
+/// A verifying key, and how to read the public values of its proofs.
+#[derive(Clone, Debug)]
+pub struct Vk {
+    info: KeyInfo,
+    key: VerifyingKey,
+}
+
+impl Vk {
+    /// The key belongs to a reference string whose secret is known.
+    pub fn insecure(&self) -> bool {
+        self.key.is_insecure()
+    }
+
+    /// The model's name.
+    pub fn model_name(&self) -> &str {
+        &self.info.model
+    }
+
+    /// The compiled model's id, in hex.
+    pub fn model_id(&self) -> String {
+        hex::encode(self.info.model_id)
+    }
+
+    /// The profile's name.
+    pub fn profile(&self) -> String {
+        self.info.profile.name()
+    }
+
+    /// The key proper.
+    pub fn key(&self) -> &VerifyingKey {
+        &self.key
+    }
+
+    /// A public value that stands for nothing and yet is not zero.
+    fn unused_nonzero(&self, proof: &Proof) -> Option<(usize, usize)> {
+        let used: HashSet<(u32, u32)> = self
+            .info
+            .public
+            .iter()
+            .flat_map(|public| public.cells.iter().copied())
+            .collect();
+        proof
+            .instances
+            .iter()
+            .enumerate()
+            .find_map(|(column, values)| {
+                let bad = |&(row, value): &(usize, &i64)| {
+                    *value != 0 && !used.contains(&(column as u32, row as u32))
+                };
+                values
+                    .iter()
+                    .enumerate()
+                    .find(bad)
+                    .map(|(row, _)| (column, row))
+            })
+    }
+
+    /// Hash of the key's data contract, in hex: what a chain and a verifier know the model by. None where the
+    /// key does not fit a contract.
+    pub fn key_id(&self) -> Option<String> {
+        chain::key_id(self)
+    }
+}
+
+/// Both keys.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// The prover's.
+    pub pk: Pk,
+    /// The verifier's.
+    pub vk: Vk,
+}
+
+/// Makes the keys of a compiled model.
+pub fn setup(compiled: &CompiledModel, srs: &Srs) -> Result<Keys> {
+    let what = || format!("keys of `{}`", compiled.model.name);
+    let layout = &compiled.layout;
+    let srs = srs
+        .0
+        .downsize(layout.k)
+        .map_err(|why| CliError::input(what(), why))?;
+    let instance = vec![layout.instance_rows(); layout.profile.lanes];
+    let key = prover::keygen(&srs, &ModelCircuit::new(layout.clone()), &instance)
+        .map_err(|why| CliError::input(what(), why))?;
+    let info = KeyInfo::new(compiled);
+    let vk = Vk {
+        info: info.clone(),
+        key: key.vk().clone(),
+    };
+    Ok(Keys {
+        pk: Pk { info, key },
+        vk,
+    })
+}
+
+/// Writes the proving key; the size of the file.
+pub fn write_pk(path: &Path, keys: &Keys) -> Result<u64> {
+    let Pk { info, key } = &keys.pk;
+    files::write_artifact(
+        path,
+        Kind::ProvingKey,
+        key.vk().is_insecure(),
+        &info.put(&key.to_bytes()),
+    )
+}
+
+/// Writes the verifying key; the size of the file.
+pub fn write_vk(path: &Path, keys: &Keys) -> Result<u64> {
+    let Vk { info, key } = &keys.vk;
+    files::write_artifact(
+        path,
+        Kind::VerifyingKey,
+        key.is_insecure(),
+        &info.put(&key.to_bytes()),
+    )
+}
+
+/// Reads a proving key, which must be this model's.
+pub fn read_pk(path: &Path, compiled: &CompiledModel) -> Result<Pk> {
+    let payload = files::read_artifact(path, Kind::ProvingKey)?.payload;
+    let (info, key) = KeyInfo::take(&payload, path)?;
+    if info != KeyInfo::new(compiled) {
+        return Err(CliError::Input(format!(
+            "{}: the key of model `{}` (id {}...), not of `{}` (id {}...); run `setup` on this model, or prove with that one",
+            path.display(),
+            info.model,
+            &hex::encode(info.model_id)[..12],
+            compiled.model.name,
+            &hex::encode(compiled.id)[..12],
+        )));
+    }
+    let key = ProvingKey::from_bytes::<ModelCircuit>(info.profile, key)
+        .map_err(|why| CliError::input(path.display(), why))?;
+    Ok(Pk { info, key })
+}
+
+/// Reads a verifying key.
+pub fn read_vk(path: &Path) -> Result<Vk> {
+    let payload = files::read_artifact(path, Kind::VerifyingKey)?.payload;
+    let (info, key) = KeyInfo::take(&payload, path)?;
+    if Profile::by_name(&info.profile.name()) != Some(info.profile) {
+        return Err(CliError::Input(format!(
+            "{}: a key of an unknown profile; make it again",
+            path.display()
+        )));
+    }
+    let key = VerifyingKey::from_bytes::<ModelCircuit>(info.profile, key)
+        .map_err(|why| CliError::input(path.display(), why))?;
+    for public in &info.public {
+        let rows = key.instance_rows();
+        let exists = |&(column, row): &(u32, u32)| {
+            rows.get(column as usize)
+                .is_some_and(|rows| (row as usize) < *rows)
+        };
+        let elements: usize = public.port.shape.iter().product();
+        if public.cells.len() != elements || !public.cells.iter().all(exists) {
+            return Err(CliError::Input(format!(
+                "{}: damaged key, make it again",
+                path.display()
+            )));
+        }
+    }
+    Ok(Vk { info, key })
+}
+
+/// A model's prover, with everything computed that does not depend on the input.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    compiled: &'a CompiledModel,
+    prover: Prover<'a>,
+    insecure: bool,
+}
+
+/// Prepares the fast prover; it keeps at most `memory_mib` for reuse.
+pub fn prepare<'a>(
+    compiled: &'a CompiledModel,
+    pk: &'a Pk,
+    srs: &'a Srs,
+    memory_mib: u32,
+) -> Result<Prepared<'a>> {
+    let _span = debug_span!("prepare").entered();
+    let prover = Prover::new(&srs.0, &pk.key, (memory_mib as usize) << 20)
+        .map_err(|why| proving_failed(compiled, &why))?;
+    Ok(Prepared {
+        compiled,
+        prover,
+        insecure: srs.insecure(),
+    })
+}
+
+impl Prepared<'_> {
+    /// Makes the proof of one batch of inputs.
+    pub fn prove(&self, item: &Item) -> Result<Proof> {
+        let span = debug_span!("execute").entered();
+        let (witness, instances) = execute_for_proof(self.compiled, item)?;
+        drop(span);
+        let mut columns = WholeColumns(Phases::new(&self.compiled.layout, &witness));
+        let scalars = Layout::instance_scalars(&instances);
+        let bytes = self
+            .prover
+            .prove_columns(&mut columns, &scalars, OsRng)
+            .map_err(|why| proving_failed(self.compiled, &why))?;
+        Ok(Proof {
+            instances,
+            bytes,
+            insecure: self.insecure,
+        })
+    }
+}
+
+/// The circuit's columns as the prover takes them.
+struct WholeColumns<'a>(Phases<'a>);
+
+impl ColumnWitness for WholeColumns<'_> {
+    fn phase(&mut self, phase: usize, challenges: &[Fr]) -> Vec<Values> {
+        match self.0.next(phase, challenges) {
+            Some(PhaseValues::Small(columns)) => columns.into_iter().map(Values::Small).collect(),
+            Some(PhaseValues::Dense(columns)) => columns.into_iter().map(Values::Dense).collect(),
+            // The prover says that columns are missing.
+            None => vec![],
+        }
+    }
+}
+
+fn proving_failed(compiled: &CompiledModel, why: &dyn std::error::Error) -> CliError {
+    CliError::Input(format!("proving `{}`: {why}", compiled.model.name))
+}
+
+/// The witness and the public values.
+fn execute_for_proof(compiled: &CompiledModel, item: &Item) -> Result<(Witness, Vec<Vec<i64>>)> {
+    let layout = &compiled.layout;
+    let inputs = check_inputs(&compiled.model, item)?;
+    let witness = Witness::new(layout, &inputs).map_err(|why| proving_failed(compiled, &why))?;
+    let public = PublicValues {
+        outputs: witness.outputs.clone(),
+        inputs,
+    };
+    let instances = layout
+        .instances(&public)
+        .map_err(|why| proving_failed(compiled, &why))?;
+    Ok((witness, instances))
+}
+
+/// Prepares the fast prover and makes one proof.
+pub fn prove(compiled: &CompiledModel, pk: &Pk, srs: &Srs, item: &Item) -> Result<Proof> {
+    prepare(compiled, pk, srs, 0)?.prove(item)
+}
+
+/// Makes a proof with the plain prover, for comparison.
+pub fn prove_plain(compiled: &CompiledModel, pk: &Pk, srs: &Srs, item: &Item) -> Result<Proof> {
+    let (witness, instances) = execute_for_proof(compiled, item)?;
+    let circuit = ModelCircuit::with_witness(compiled.layout.clone(), Arc::new(witness));
+    // The circuit computes from its own values and reads no cell back.
+    let options = prover::ProveOptions::default().read_back(false);
+    let scalars = Layout::instance_scalars(&instances);
+    let bytes = prover::prove_with(options, &srs.0, &pk.key, &circuit, &scalars, OsRng)
+        .map_err(|why| proving_failed(compiled, &why))?;
+    Ok(Proof {
+        instances,
+        bytes,
+        insecure: srs.insecure(),
+    })
+}
+
+/// How the fast prover would go about a model's constraints.
+pub fn prover_plan(compiled: &CompiledModel, memory_mib: u32) -> PlanSummary {
+    let layout = &compiled.layout;
+    fast::describe::<ModelCircuit>(layout.profile, layout.k, (memory_mib as usize) << 20)
+}
+
+/// Checks a proof; the reason where it is rejected.
+pub fn verify(vk: &Vk, proof: &Proof) -> Result<(), String> {
+    if let Some((column, row)) = vk.unused_nonzero(proof) {
+        return Err(format!(
+            "the unused public value in column {column}, row {row} is not zero"
+        ));
+    }
+    prover::verify(&vk.key, &proof.scalars(), &proof.bytes).map_err(|why| why.to_string())
+}
+
+/// A proof with its public values, which are small integers all of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proof {
+    /// By instance column.
+    instances: Vec<Vec<i64>>,
+    bytes: Vec<u8>,
+    insecure: bool,
+}
+
+impl Proof {
+    /// Made with a reference string whose secret is known.
+    pub fn insecure(&self) -> bool {
+        self.insecure
+    }
+
+    /// The proof proper.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The public values by instance column.
+    pub fn instances(&self) -> &[Vec<i64>] {
+        &self.instances
+    }
+
+    /// The public values as the circuit has them, by instance column.
+    pub fn scalars(&self) -> Vec<Vec<Fr>> {
+        Layout::instance_scalars(&self.instances)
+    }
+
+    /// The same proof with the `element`-th value of the first public tensor raised by one: a lie.
+    pub fn with_changed_value(&self, vk: &Vk, element: usize) -> Self {
+        let public = &vk.info.public[0];
+        let (column, row) = public.cells[logical(&public.port, element)];
+        let mut changed = self.clone();
+        changed.instances[column as usize][row as usize] += 1;
+        changed
+    }
+}
+
+/// The place in the node's tensor of an element in ONNX order.
+fn logical(port: &Port, element: usize) -> usize {
+    port.order.get(element).map_or(element, |&at| at as usize)
+}
+
+/// Writes a proof; the size of the file.
+pub fn write_proof(path: &Path, proof: &Proof) -> Result<u64> {
+    let payload = postcard::to_allocvec(&(&proof.instances, &proof.bytes)).expect("plain data");
+    files::write_artifact(path, Kind::Proof, proof.insecure, &payload)
+}
+
+/// Reads a proof.
+pub fn read_proof(path: &Path) -> Result<Proof> {
+    let artifact = files::read_artifact(path, Kind::Proof)?;
+    let (instances, bytes) = postcard::from_bytes(&artifact.payload).map_err(|why| {
+        CliError::input(
+            format!("{}: not a proof of this version", path.display()),
+            why,
+        )
+    })?;
+    Ok(Proof {
+        instances,
+        bytes,
+        insecure: artifact.flags.insecure,
+    })
+}
+
+/// The public tensors of a proof as real numbers, outputs first. Says nothing about the proof: verify it.
+pub fn public_tensors(vk: &Vk, proof: &Proof) -> Result<Vec<Tensor>> {
+    let tensor = |public: &PublicPort| {
+        let cell = |&(column, row): &(u32, u32)| {
+            proof
+                .instances
+                .get(column as usize)?
+                .get(row as usize)
+                .copied()
+        };
+        let values: Option<Vec<i64>> = public.cells.iter().map(cell).collect();
+        let values = values.ok_or_else(|| {
+            CliError::Input("the proof belongs to another model than the key".into())
+        })?;
+        let values = ports::dequantize(&public.port, &values)
+            .map_err(|why| CliError::input("the proof", why))?;
+        Ok(Tensor {
+            name: public.port.name.clone(),
+            shape: public.port.shape.clone(),
+            values,
+        })
+    };
+    vk.info.public.iter().map(tensor).collect()
+}

@@ -1,0 +1,193 @@
+//! Progress on stderr while a terminal watches, and plain tables for stdout.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Shows what is being done; silent where stderr is not a terminal.
+#[derive(Debug, Default)]
+pub struct Ui {}
+
+impl Ui {
+    /// A display on this process's stderr.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `work` under a spinner and returns its value and how long it took.
+    pub fn timed<T>(&self, label: impl Into<String>, work: impl FnOnce() -> T) -> (T, Duration) {
+        // indicatif draws nothing when stderr is not a terminal.
+        let spinner = ProgressBar::new_spinner();
+        let style =
+            ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a constant template");
+        spinner.set_style(style);
+        spinner.set_message(label.into());
+        spinner.enable_steady_tick(Duration::from_millis(100));
+        let start = Instant::now();
+        let value = work();
+        let took = start.elapsed();
+        spinner.finish_and_clear();
+        (value, took)
+    }
+
+    /// [`Ui::timed`] for work that can fail.
+    pub fn try_timed<T, E>(
+        &self,
+        label: impl Into<String>,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<(T, Duration), E> {
+        let (value, took) = self.timed(label, work);
+        value.map(|value| (value, took))
+    }
+
+    /// A bar over `length` steps of something that may take long.
+    pub fn bar(&self, label: impl Into<String>, length: usize) -> ProgressBar {
+        let bar = ProgressBar::new(length as u64);
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")
+            .expect("a constant template");
+        bar.set_style(style);
+        bar.set_message(label.into());
+        bar
+    }
+}
+
+/// A table of text; a column is as wide as its widest cell, numbers stand to the right.
+#[derive(Debug, Default)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+    header: bool,
+}
+
+impl Table {
+    /// A table of rows without a header.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A table whose first row is `names`, underlined.
+    pub fn with_header(names: &[&str]) -> Self {
+        Self {
+            rows: vec![names.iter().map(ToString::to_string).collect()],
+            header: true,
+        }
+    }
+
+    /// Adds a row.
+    pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) -> &mut Self {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The table as lines, each indented by two spaces.
+    pub fn render(&self) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let cells = |column: usize| self.rows.iter().filter_map(move |row| row.get(column));
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| {
+                cells(column)
+                    .map(|cell| cell.chars().count())
+                    .max()
+                    .unwrap_or(0)
+            })
+            .collect();
+        let numeric: Vec<bool> = (0..columns)
+            .map(|column| {
+                column > 0
+                    && cells(column).skip(usize::from(self.header)).all(|cell| {
+                        cell.is_empty()
+                            || cell
+                                .starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '.')
+                    })
+                    && self.header
+            })
+            .collect();
+        let mut lines = Vec::new();
+        for (index, row) in self.rows.iter().enumerate() {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                let pad = " ".repeat(widths[column] - cell.chars().count());
+                line += "  ";
+                line += &if numeric[column] {
+                    pad + cell
+                } else {
+                    format!("{cell}{pad}")
+                };
+            }
+            lines.push(line.trim_end().to_string());
+            if index == 0 && self.header {
+                lines.push(format!(
+                    "  {}",
+                    "-".repeat(widths.iter().sum::<usize>() + 2 * (columns - 1))
+                ));
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+/// `1234567` as `1,234,567`.
+pub fn thousands(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size with a fitting unit.
+pub fn bytes(value: u64) -> String {
+    match value {
+        0..10_000 => format!("{} B", thousands(value)),
+        10_000..10_000_000 => format!("{:.1} kB", value as f64 / 1e3),
+        _ => format!("{:.1} MB", value as f64 / 1e6),
+    }
+}
+
+/// A duration with a fitting unit.
+pub fn duration(value: Duration) -> String {
+    let seconds = value.as_secs_f64();
+    if seconds < 1.0 {
+        format!("{:.1} ms", seconds * 1e3)
+    } else {
+        format!("{seconds:.2} s")
+    }
+}
+
+/// Seconds rounded to a tenth of a millisecond, as the JSON reports give them.
+pub fn seconds(value: Duration) -> f64 {
+    (value.as_secs_f64() * 1e4).round() / 1e4
+}
+
+/// Milliseconds rounded to a microsecond, as the JSON reports give them.
+pub fn milliseconds(value: Duration) -> f64 {
+    (value.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_sized() {
+        assert_eq!(thousands(7), "7");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!(bytes(3072), "3,072 B");
+        assert_eq!(bytes(2_500_000), "2500.0 kB");
+        assert_eq!(duration(Duration::from_millis(1500)), "1.50 s");
+        assert_eq!(milliseconds(Duration::from_micros(1500)), 1.5);
+    }
+
+    #[test]
+    fn a_table_aligns_its_columns() {
+        let mut table = Table::with_header(&["layer", "rows"]);
+        table.row(["conv", "7"]).row(["dense", "1,234"]);
+        assert_eq!(
+            table.render(),
+            "  layer   rows\n  ------------\n  conv       7\n  dense  1,234"
+        );
+    }
+}

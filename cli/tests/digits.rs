@@ -1,0 +1,262 @@
+//! The main job: compile, set up, prove, verify, on the bundled network.
+
+use std::fs::File;
+
+use ndarray::{Array1, Array2};
+use ndarray_npy::NpzReader;
+
+use crate::support::{Folder, repository};
+
+#[test]
+fn a_digit_is_proved_and_verified() {
+    let folder = Folder::new();
+    let compiled = folder.compile_digits();
+    assert_eq!(compiled["params"], 3658);
+    assert_eq!(compiled["model"], "digits");
+
+    let setup = folder.json(&["setup", "--model", "digits.seal", "--dev", "-o", "keys"]);
+    assert_eq!(setup["insecure"], true);
+    assert_eq!(setup["model_id"], compiled["model_id"]);
+    let samples = repository("fixtures/digits/digits_samples.npz");
+    let proved = folder.json(&[
+        "prove",
+        "--model",
+        "digits.seal",
+        "--input",
+        &samples,
+        "--index",
+        "3",
+        "--proof",
+        "digit.proof",
+    ]);
+    assert_eq!(proved["outputs"][0]["shape"], serde_json::json!([1, 10]));
+
+    let verified = folder.json(&["verify", "--proof", "digit.proof"]);
+    assert_eq!(verified["accepted"], true);
+    assert_eq!(
+        verified["public"], proved["outputs"],
+        "the verifier reads the output from the proof's public values"
+    );
+
+    // What `run` computes is what was proved.
+    folder.json(&[
+        "run",
+        "digits.seal",
+        "--input",
+        &samples,
+        "--output",
+        "logits.npy",
+    ]);
+    let logits: Array2<f32> =
+        ndarray_npy::read_npy(folder.path("logits.npy")).expect("the outputs");
+    let proved_logits: Vec<f32> =
+        serde_json::from_value(proved["outputs"][0]["values"].clone()).expect("the proved outputs");
+    assert_eq!(logits.row(3).to_vec(), proved_logits);
+
+    let on_chain = folder.json(&["verify-onchain", "--proof", "digit.proof"]);
+    assert_eq!(on_chain["accepted"], true);
+    let deployed = folder.json(&["deploy"]);
+    assert!(deployed["deploy_gas"].as_u64().expect("gas") > 100_000);
+
+    let exported = folder.json(&["export", "--proof", "digit.proof", "-o", "export"]);
+    for file in exported["files"].as_array().expect("files") {
+        assert!(folder.path(file["file"].as_str().expect("a path")).exists());
+    }
+    for file in [
+        "digits.seal",
+        "keys/pk.seal",
+        "keys/vk.seal",
+        "keys/srs.seal",
+        "digit.proof",
+    ] {
+        assert!(folder.json(&["inspect", file])["kind"].is_string());
+    }
+    let shown = folder.run(&["inspect", "digits.seal"]).stdout;
+    assert!(shown.contains("weight rows"), "{shown}");
+
+    a_changed_proof_is_rejected(&folder);
+}
+
+/// Changes the last byte of the proof: rejected with exit code 1, natively and by the contract.
+fn a_changed_proof_is_rejected(folder: &Folder) {
+    let honest = std::fs::read(folder.path("digit.proof")).expect("the proof");
+    for at in [honest.len() / 2, honest.len() - 1] {
+        let mut changed = honest.clone();
+        changed[at] ^= 1;
+        folder.write("changed.proof", &changed);
+        let ran = folder.run(&["verify", "--proof", "changed.proof"]);
+        assert_ne!(ran.code, 0, "byte {at}: {}", ran.stdout);
+        let ran = folder.run(&["verify-onchain", "--proof", "changed.proof"]);
+        assert_ne!(ran.code, 0, "byte {at}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn the_demo_reports_every_figure() {
+    let report = Folder::new().json(&["demo"]);
+    for key in [
+        "rows",
+        "advice_columns",
+        "fixed_columns",
+        "proof_bytes",
+        "deploy_gas",
+        "k",
+    ] {
+        assert!(report[key].as_u64().expect(key) > 0, "{key}");
+    }
+    for key in ["setup_s", "prove_s", "verify_ms"] {
+        assert!(report[key].as_f64().expect(key) > 0.0, "{key}");
+    }
+    assert_eq!(report["model"], "digits");
+    assert_eq!(report["tampered_rejected"], true);
+    assert_eq!(report["predicted"], report["expected"]);
+    assert!(
+        report["verify_gas"].as_u64().expect("verify_gas") < 700_000,
+        "{report}"
+    );
+    assert!(
+        report["contract_bytes"].as_u64().expect("contract_bytes") <= 24_576,
+        "{report}"
+    );
+}
+
+#[test]
+fn quantization_keeps_the_accuracy_on_the_test_set() {
+    const FLOAT_ACCURACY: f64 = 442.0 / 450.0;
+    let folder = Folder::new();
+    folder.compile_digits();
+    let test_set = repository("fixtures/digits/digits_test.npz");
+    folder.json(&[
+        "run",
+        "digits.seal",
+        "--input",
+        &test_set,
+        "--output",
+        "logits.npy",
+    ]);
+    let logits: Array2<f32> =
+        ndarray_npy::read_npy(folder.path("logits.npy")).expect("the outputs");
+    let mut archive =
+        NpzReader::new(File::open(test_set).expect("the test set")).expect("an archive");
+    let labels: Array1<i64> = archive.by_name("label").expect("labels");
+    assert_eq!(logits.nrows(), labels.len());
+    let right = logits
+        .rows()
+        .into_iter()
+        .zip(&labels)
+        .filter(|(row, label)| {
+            let best = (0..row.len())
+                .max_by(|&a, &b| row[a].total_cmp(&row[b]))
+                .expect("ten classes");
+            best as i64 == **label
+        })
+        .count();
+    let accuracy = right as f64 / labels.len() as f64;
+    assert!(
+        accuracy >= FLOAT_ACCURACY - 0.005,
+        "{accuracy} against {FLOAT_ACCURACY}"
+    );
+}
+
+#[test]
+fn calibrate_compares_settings() {
+    let report = Folder::new().json(&[
+        "calibrate",
+        &repository("fixtures/digits/digits.onnx"),
+        "--calibration",
+        &repository("fixtures/digits/digits_calibration.npz"),
+        "--bits",
+        "6,10",
+        "--percentile",
+        "100",
+        "--items",
+        "16",
+    ]);
+    let error = |index: usize| {
+        report["settings"][index]["max_abs_error"]
+            .as_f64()
+            .expect("an error")
+    };
+    assert!(error(1) < error(0), "{report}");
+}
+
+/// The largest output error of the comparison models: at most 2 % of the output range at 8 bits, 0.1 % at 14.
+#[test]
+fn the_comparison_models_stay_close_to_their_float_originals() {
+    for name in ["mlp", "lenet5", "cnn264k", "mobilenet"] {
+        let model = repository(&format!("benches/models/{name}.onnx"));
+        let input = repository(&format!("benches/models/{name}.input.json"));
+        let report = Folder::new().json(&[
+            "calibrate",
+            &model,
+            "--calibration",
+            &input,
+            "--bits",
+            "8,14",
+            "--percentile",
+            "100",
+        ]);
+        for (setting, limit) in [(0, 0.02), (1, 0.001)] {
+            let setting = &report["settings"][setting];
+            let figure = |key: &str| setting[key].as_f64().expect(key);
+            let share = figure("max_abs_error") / figure("output_range");
+            assert!(
+                share <= limit,
+                "{name}: {share} of the range at {} bits",
+                setting["bits"]
+            );
+        }
+    }
+}
+
+/// A proof can cover several inputs, and both ends can be public or private.
+#[test]
+fn a_batch_is_proved_with_everything_public() {
+    let folder = Folder::new();
+    let samples = repository("fixtures/digits/digits_samples.npz");
+    folder.json(&[
+        "compile",
+        &repository("fixtures/digits/digits.onnx"),
+        "--calibration",
+        &repository("fixtures/digits/digits_calibration.npz"),
+        "--batch",
+        "2",
+        "--input",
+        "public",
+        "-o",
+        "pair.seal",
+    ]);
+    folder.json(&["setup", "--model", "pair.seal", "--dev"]);
+    let proved = folder.json(&[
+        "prove",
+        "--model",
+        "pair.seal",
+        "--input",
+        &samples,
+        "--index",
+        "1",
+        "--proof",
+        "p",
+    ]);
+    assert_eq!(proved["outputs"][0]["shape"], serde_json::json!([2, 10]));
+    assert_eq!(proved["public_values"], 20 + 128);
+    let verified = folder.json(&["verify", "--proof", "p"]);
+    assert_eq!(verified["public"][0], proved["outputs"][0]);
+    assert_eq!(verified["public"][1]["name"], "image");
+
+    let line = folder.fails(
+        2,
+        &[
+            "prove",
+            "--model",
+            "pair.seal",
+            "--input",
+            &samples,
+            "--index",
+            "20",
+            "--proof",
+            "q",
+        ],
+    );
+    assert!(line.contains("20 inputs"), "{line}");
+}

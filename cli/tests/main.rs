@@ -1,0 +1,8 @@
+//! The command line from end to end, on the digits model, in temporary folders.
+
+mod bad_input;
+mod digits;
+mod golden;
+mod on_chain;
+mod provers;
+mod support;

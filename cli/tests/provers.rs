@@ -1,0 +1,144 @@
+//! The fast prover beside the plain one: options, profile, plan.
+
+use serde_json::Value;
+
+use crate::support::{Folder, repository};
+
+/// A folder with the compiled digits model and its keys.
+fn prepared() -> Folder {
+    let folder = Folder::new();
+    folder.compile_digits();
+    folder.json(&["setup", "--model", "digits.seal", "--dev"]);
+    folder
+}
+
+fn prove<'a>(samples: &'a str, proof: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let common = [
+        "prove",
+        "--model",
+        "digits.seal",
+        "--input",
+        samples,
+        "--proof",
+        proof,
+    ];
+    [&common[..], more].concat()
+}
+
+fn number(report: &Value, key: &str) -> f64 {
+    report[key]
+        .as_f64()
+        .unwrap_or_else(|| panic!("{key}: {report}"))
+}
+
+#[test]
+fn a_proof_is_timed_profiled_and_compared() {
+    let folder = prepared();
+    let samples = repository("fixtures/digits/digits_samples.npz");
+    let more = [
+        "--repeat",
+        "3",
+        "--memory",
+        "16",
+        "--profile",
+        "stages.svg",
+        "--plain",
+    ];
+    let report = folder.json(&prove(&samples, "p", &more));
+    let whole = number(&report, "prove_s");
+    assert!(number(&report, "prepare_s") < whole);
+    assert!(number(&report, "prove_warm_s") > 0.0);
+    assert!(number(&report, "plain_prove_s") > 0.0);
+    assert_eq!(folder.json(&["verify", "--proof", "p"])["accepted"], true);
+    if cfg!(target_os = "linux") {
+        assert!(number(&report, "plain_peak_mib") > 0.0);
+        assert!(number(&report["stages"][0], "peak_mib") <= number(&report, "peak_mib"));
+    }
+
+    let stages = report["stages"].as_array().expect("stages");
+    let names: Vec<&str> = stages
+        .iter()
+        .map(|s| s["name"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(names[0], "prepare");
+    for name in [
+        "execute",
+        "witness",
+        "commit",
+        "transform",
+        "quotient",
+        "evaluate",
+        "open",
+        "other",
+    ] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    let sum: f64 = stages.iter().map(|stage| number(stage, "seconds")).sum();
+    assert!(
+        (sum - whole).abs() < 0.1 * whole + 0.01,
+        "{sum}, not {whole}"
+    );
+    let svg = std::fs::read_to_string(folder.path("stages.svg")).expect("the picture");
+    assert!(svg.starts_with("<svg") && svg.contains("quotient"), "{svg}");
+}
+
+#[test]
+fn the_profile_is_a_table_and_the_comparison_has_ratios() {
+    let folder = prepared();
+    let samples = repository("fixtures/digits/digits_samples.npz");
+    let ran = folder.run(&prove(&samples, "p", &["--plain", "--profile"]));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for part in ["preparing", "the plain prover", "x)", "quotient", "total"] {
+        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
+    }
+    // Each prover's proof is the other's verifier's.
+    let plain = folder.json(&prove(&samples, "q", &["--prover", "plain"]));
+    assert_eq!(plain["prover"], "plain");
+    assert_eq!(folder.json(&["verify", "--proof", "q"])["accepted"], true);
+    let both = folder.run(&prove(&samples, "r", &["--prover", "plain", "--plain"]));
+    assert_eq!(both.code, 2, "{}", both.stdout);
+}
+
+#[test]
+fn bench_compares_with_the_plain_prover() {
+    let model = repository("fixtures/digits/digits.onnx");
+    let inputs = repository("fixtures/digits/digits_calibration.npz");
+    let bench = [
+        "bench", &model, "--input", &inputs, "--plain", "--repeat", "2", "--memory", "0",
+    ];
+    let report = Folder::new().json(&bench);
+    for key in ["prove_s", "prepare_s", "prove_warm_s", "plain_prove_s"] {
+        assert!(number(&report, key) > 0.0, "{key}");
+    }
+    assert!(!cfg!(target_os = "linux") || number(&report, "plain_peak_mib") > 0.0);
+}
+
+#[test]
+fn the_plan_is_shown() {
+    let folder = Folder::new();
+    folder.compile_digits();
+    let plan = |memory| {
+        folder.json(&["inspect", "digits.seal", "--plan", "--memory", memory])["plan"].clone()
+    };
+    let (large, none) = (plan("256"), plan("0"));
+    assert!(number(&large, "transforms") < number(&none, "transforms"));
+    assert!(number(&none, "transforms") < number(&none, "transforms_uncombined"));
+    assert_eq!(none["cached"], serde_json::json!([]));
+    let cached = large["cached"].as_array().expect("columns").len() as f64;
+    let bytes = cached * 32.0 * number(&large, "rows") * number(&large, "cosets");
+    assert_eq!(number(&large, "cached_bytes"), bytes);
+    for combination in large["combined"].as_array().expect("combinations") {
+        let columns = combination["columns"].as_array().expect("columns").len();
+        assert_eq!(combination["members"], columns);
+        assert!(columns > 1);
+    }
+    let text = folder.run(&["inspect", "digits.seal", "--plan"]).stdout;
+    assert!(
+        text.contains("multiplications") && text.contains("combination"),
+        "{text}"
+    );
+
+    folder.json(&["srs", "dev", "--k", "5", "-o", "srs.seal"]);
+    let line = folder.fails(2, &["inspect", "srs.seal", "--plan"]);
+    assert!(line.contains("--plan"), "{line}");
+}

@@ -1,0 +1,114 @@
+//! Running the built command.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A path inside the repository.
+pub(crate) fn repository(path: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+        .join(path)
+        .display()
+        .to_string()
+}
+
+/// A temporary folder in which the command runs.
+pub(crate) struct Folder(TempDir);
+
+/// What a run printed.
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Everything in the folder, below `name`.
+    pub(crate) fn entries(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(self.0.path())
+            .expect("a readable folder")
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    pub(crate) fn write(&self, name: &str, content: &[u8]) {
+        std::fs::write(self.path(name), content).expect("a writable folder");
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = Command::new(env!("CARGO_BIN_EXE_tensorseal"))
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env_remove("TENSORSEAL_PRIVATE_KEY")
+            .output()
+            .expect("the command starts");
+        Ran {
+            code: status.code().expect("the command was not killed"),
+            stdout: String::from_utf8(stdout).expect("text"),
+            stderr: String::from_utf8(stderr).expect("text"),
+        }
+    }
+
+    /// Runs with `--json`; the command must succeed, and stdout must be one JSON value.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let ran = self.run(&[&["--json"], arguments].concat());
+        assert_eq!(ran.code, 0, "{arguments:?}: {}{}", ran.stdout, ran.stderr);
+        serde_json::from_str(&ran.stdout)
+            .unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", ran.stdout))
+    }
+
+    /// The command must fail with this exit code and say one line on stderr; returns the line.
+    pub(crate) fn fails(&self, code: u8, arguments: &[&str]) -> String {
+        let ran = self.run(arguments);
+        assert_eq!(
+            ran.code,
+            i32::from(code),
+            "{arguments:?}: {}{}",
+            ran.stdout,
+            ran.stderr
+        );
+        let line = ran.stderr.trim_end();
+        assert!(line.starts_with("error: "), "{arguments:?}: {line}");
+        assert_eq!(line.lines().count(), 1, "{arguments:?}: {line}");
+        assert!(!line.contains("panicked"), "{arguments:?}: {line}");
+        line.to_string()
+    }
+
+    /// A compiled digits model `digits.seal`.
+    pub(crate) fn compile_digits(&self) -> Value {
+        self.json(&[
+            "compile",
+            &repository("fixtures/digits/digits.onnx"),
+            "--calibration",
+            &repository("fixtures/digits/digits_calibration.npz"),
+            "-o",
+            "digits.seal",
+        ])
+    }
+}

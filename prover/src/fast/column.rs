@@ -1,0 +1,246 @@
+//! Columns that know how wide their values are.
+
+use ff::Field;
+use halo2_proofs::halo2curves::bn256::Fr;
+
+use crate::{
+    keys::CompactColumn,
+    small::{as_i64, from_i64},
+};
+
+/// The values of a column on the domain.
+#[derive(Clone, Debug)]
+pub(crate) enum Column {
+    /// Small integers in the first rows, zeros, then field elements in the last (blinding) rows.
+    Small { head: Vec<i64>, tail: Vec<Fr> },
+    /// Field elements in every row.
+    Dense(Vec<Fr>),
+}
+
+/// Wider integers are no cheaper than field elements.
+const SMALL_BITS: u32 = 40;
+
+impl Column {
+    /// The narrowest form of `n` values whose last `blinding` are arbitrary.
+    pub(crate) fn detect(values: Vec<Fr>, blinding: usize) -> Self {
+        let usable = values.len() - blinding;
+        let used = values[..usable]
+            .iter()
+            .rposition(|v| *v != Fr::ZERO)
+            .map_or(0, |last| last + 1);
+        let small = |v: &Fr| as_i64(v).filter(|v| v.unsigned_abs() < 1 << SMALL_BITS);
+        match values[..used]
+            .iter()
+            .map(small)
+            .collect::<Option<Vec<i64>>>()
+        {
+            Some(head) => Self::Small {
+                head,
+                tail: values[usable..].to_vec(),
+            },
+            None => Self::Dense(values),
+        }
+    }
+
+    /// A fixed column of a key.
+    pub(crate) fn fixed(column: &CompactColumn, n: usize) -> Self {
+        let head = match column {
+            CompactColumn::I8(v) => v.iter().map(|v| i64::from(*v)).collect(),
+            CompactColumn::I16(v) => v.iter().map(|v| i64::from(*v)).collect(),
+            CompactColumn::I32(v) => v.iter().map(|v| i64::from(*v)).collect(),
+            CompactColumn::I64(v) if v.iter().all(|v| v.unsigned_abs() < 1 << SMALL_BITS) => {
+                v.clone()
+            }
+            other => return Self::detect(other.expand(n), 0),
+        };
+        Self::Small { head, tail: vec![] }
+    }
+
+    /// All `n` values.
+    pub(crate) fn expand(&self, n: usize) -> Vec<Fr> {
+        match self {
+            Self::Dense(values) => values.clone(),
+            Self::Small { head, tail } => {
+                let mut out: Vec<Fr> = head.iter().map(|v| from_i64(*v)).collect();
+                out.resize(n - tail.len(), Fr::ZERO);
+                out.extend_from_slice(tail);
+                out
+            }
+        }
+    }
+
+    /// `Σ_i values[i + rotation]·weights[i]`, indices modulo `n`.
+    pub(crate) fn dot(&self, weights: &[Fr], rotation: i32) -> Fr {
+        let n = weights.len();
+        let shift = i64::from(rotation).rem_euclid(n as i64) as usize;
+        // Row `r` meets the weight of index `r - rotation`.
+        let weight = |row: usize| &weights[(row + n - shift) % n];
+        let wide = |first: usize, values: &[Fr]| -> Fr {
+            values
+                .iter()
+                .enumerate()
+                .map(|(i, v)| v * weight(first + i))
+                .sum()
+        };
+        match self {
+            Self::Dense(values) => wide(0, values),
+            Self::Small { head, tail } => {
+                let mut digits = Digits::new(head);
+                for (row, v) in head.iter().enumerate().filter(|(_, v)| **v != 0) {
+                    digits.add(*v, weight(row));
+                }
+                digits.total() + wide(n - tail.len(), tail)
+            }
+        }
+    }
+}
+
+/// Sums of weights by the byte that multiplies them: `Σ v·w` with one addition a byte of `v`.
+struct Digits {
+    sums: Vec<[Fr; 256]>,
+}
+
+impl Digits {
+    fn new(values: &[i64]) -> Self {
+        Self {
+            sums: vec![[Fr::ZERO; 256]; bytes(values)],
+        }
+    }
+
+    fn add(&mut self, v: i64, weight: &Fr) {
+        let magnitude = v.unsigned_abs();
+        for (i, sums) in self.sums.iter_mut().enumerate() {
+            let digit = (magnitude >> (8 * i)) as usize & 255;
+            if digit != 0 {
+                if v < 0 {
+                    sums[digit] -= weight;
+                } else {
+                    sums[digit] += weight;
+                }
+            }
+        }
+    }
+
+    fn total(&self) -> Fr {
+        let mut total = Fr::ZERO;
+        for sums in self.sums.iter().rev() {
+            for _ in 0..8 {
+                total = total.double();
+            }
+            let (mut running, mut sum) = (Fr::ZERO, Fr::ZERO);
+            for s in sums[1..].iter().rev() {
+                running += s;
+                sum += running;
+            }
+            total += sum;
+        }
+        total
+    }
+}
+
+/// Bytes that the magnitudes take.
+fn bytes(values: &[i64]) -> usize {
+    let highest = values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0);
+    (u64::BITS - highest.leading_zeros()).div_ceil(8) as usize
+}
+
+/// Multiples of a factor by byte, to add `factor·v` with one addition a byte of `v`.
+pub(crate) struct Multiples {
+    tables: Vec<Vec<Fr>>,
+}
+
+impl Multiples {
+    /// For all values of a column.
+    pub(crate) fn new(factor: Fr, values: &[i64]) -> Self {
+        let mut base = factor;
+        let tables = (0..bytes(values))
+            .map(|_| {
+                let mut table = Vec::with_capacity(256);
+                let mut multiple = Fr::ZERO;
+                for _ in 0..256 {
+                    table.push(multiple);
+                    multiple += base;
+                }
+                base = multiple;
+                table
+            })
+            .collect();
+        Self { tables }
+    }
+
+    /// `out += factor·v`.
+    pub(crate) fn add(&self, out: &mut Fr, v: i64) {
+        let magnitude = v.unsigned_abs();
+        for (i, table) in self.tables.iter().enumerate() {
+            let digit = (magnitude >> (8 * i)) as usize & 255;
+            if digit != 0 {
+                if v < 0 {
+                    *out -= table[digit];
+                } else {
+                    *out += table[digit];
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::srs::powers;
+
+    fn columns() -> Vec<Column> {
+        let head = vec![3, -1, 0, 255, 256, -65_537, 1 << 33];
+        let tail = vec![Fr::from(5).square(), Fr::from(7)];
+        let dense = powers(Fr::from(11), 16);
+        vec![
+            Column::Small { head, tail },
+            Column::Small {
+                head: vec![],
+                tail: vec![],
+            },
+            Column::Dense(dense),
+        ]
+    }
+
+    #[test]
+    fn dot_products_are_those_of_the_values() {
+        let weights = powers(Fr::from(1234), 16);
+        for column in columns() {
+            let values = column.expand(16);
+            for rotation in [-5, -1, 0, 1, 3] {
+                let expected: Fr = (0..16)
+                    .map(|i| {
+                        values[(i as i64 + i64::from(rotation)).rem_euclid(16) as usize]
+                            * weights[i]
+                    })
+                    .sum();
+                assert_eq!(column.dot(&weights, rotation), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn multiples_add_products() {
+        let head = [3, -1, 0, 255, 256, -65_537, 1 << 33];
+        let factor = Fr::from(99).square();
+        let multiples = Multiples::new(factor, &head);
+        for v in head {
+            let mut out = Fr::ONE;
+            multiples.add(&mut out, v);
+            assert_eq!(out, Fr::ONE + factor * from_i64(v));
+        }
+    }
+
+    #[test]
+    fn narrow_columns_are_found() {
+        for column in columns() {
+            let found = Column::detect(column.expand(16), 2);
+            assert_eq!(found.expand(16), column.expand(16));
+            assert_eq!(
+                matches!(found, Column::Dense(_)),
+                matches!(column, Column::Dense(_))
+            );
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! SRS, keys, a prover and a verifier for halo2-axiom circuits of up to three phases.
+//!
+//! Nothing here knows of neural networks: any `halo2_proofs::plonk::Circuit<Fr>` over BN254 with KZG and
+//! SHPLONK will do, except one that uses halo2's own lookup argument. Verifying keys are halo2's, and its
+//! `verify_proof` accepts the proofs; but where its prover panics on a third phase, this one does not.
+//!
+//! ```
+//! use ff::Field;
+//! use halo2_proofs::{
+//!     circuit::{Layouter, SimpleFloorPlanner, Value},
+//!     halo2curves::bn256::Fr,
+//!     plonk::{Advice, Circuit, Column, ConstraintSystem, Error, Instance, Selector},
+//!     poly::Rotation,
+//! };
+//! use tensorseal_prover::{Srs, keygen, prove, verify};
+//!
+//! /// "I know a square root of the public value."
+//! struct Root(Fr);
+//!
+//! impl Circuit<Fr> for Root {
+//!     type Config = (Column<Advice>, Column<Instance>, Selector);
+//!     type FloorPlanner = SimpleFloorPlanner;
+//!     type Params = ();
+//!
+//!     fn without_witnesses(&self) -> Self {
+//!         Root(Fr::ZERO)
+//!     }
+//!
+//!     fn configure(cs: &mut ConstraintSystem<Fr>) -> Self::Config {
+//!         let (root, square, s) = (cs.advice_column(), cs.instance_column(), cs.selector());
+//!         cs.create_gate("square", |cells| {
+//!             let s = cells.query_selector(s);
+//!             let root = cells.query_advice(root, Rotation::cur());
+//!             let square = cells.query_instance(square, Rotation::cur());
+//!             vec![s * (root.clone() * root - square)]
+//!         });
+//!         (root, square, s)
+//!     }
+//!
+//!     fn synthesize(&self, (root, _, s): Self::Config, mut l: impl Layouter<Fr>) -> Result<(), Error> {
+//!         l.assign_region(|| "", |mut region| {
+//!             region.assign_advice(root, 0, Value::known(self.0));
+//!             s.enable(&mut region, 0)
+//!         })
+//!     }
+//! }
+//!
+//! // Insecure, for tests and development; a real one comes from a ceremony.
+//! let srs = Srs::dev(4)?;
+//! let circuit = Root(Fr::from(12));
+//! // One instance column with one value.
+//! let pk = keygen(&srs, &circuit, &[1])?;
+//! let public = [vec![Fr::from(144)]];
+//! let proof = prove(&srs, &pk, &circuit, &public, rand::rngs::OsRng)?;
+//! verify(pk.vk(), &public, &proof)?;
+//! assert!(verify(pk.vk(), &[vec![Fr::from(145)]], &proof).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`srs`] | the structured reference string: development, import, checks, files |
+//! | [`keys`] | proving and verifying keys, their files |
+//! | [`plain`] | the reference prover: the protocol as written |
+//! | [`fast`] | the prover: the same proofs, several times faster |
+//! | [`verify`](mod@verify) | the verifier |
+//! | [`transcript`] | Keccak-256 Fiat-Shamir, shared with the EVM |
+//! | [`artifact`] | the container of every file |
+
+pub mod artifact;
+mod bytes;
+mod constraints;
+pub mod fast;
+#[doc(hidden)]
+pub mod kernels;
+pub mod keys;
+mod msm;
+pub mod plain;
+mod small;
+pub mod srs;
+mod synthesis;
+pub mod transcript;
+pub mod verify;
+
+pub use bytes::PayloadError;
+pub use keys::{KeyError, KeygenError, ProvingKey, VerifyingKey, keygen};
+pub use plain::{ProveError, ProveOptions, prove, prove_with};
+pub use srs::{Srs, SrsError};
+pub use synthesis::SynthesisError;
+pub use verify::{VerifyError, verify};

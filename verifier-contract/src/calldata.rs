@@ -1,0 +1,119 @@
+//! Calldata of the contract's `verify(address,uint256[],bytes)`.
+//!
+//! The contract accepts one encoding only: head, instances, proof, in this order, with nothing after.
+
+use halo2_proofs::halo2curves::bn256::Fr;
+use sha3::{Digest, Keccak256};
+
+use crate::{codegen::VerifierLayout, key::scalar_bytes};
+
+/// Signature of the contract's one function.
+pub const VERIFY_SIGNATURE: &str = "verify(address,uint256[],bytes)";
+
+/// Why values cannot be sent to the contract.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CalldataError {
+    /// The instance has another number of columns than the profile.
+    #[error("profile `{profile}` has {expected} instance columns, not {found}")]
+    Columns {
+        /// The profile.
+        profile: String,
+        /// What the profile says.
+        expected: usize,
+        /// What there is.
+        found: usize,
+    },
+    /// Instance columns differ in length.
+    #[error(
+        "instance column {column} has {found} rows, and column 0 has {expected}; pad the shorter with zeros"
+    )]
+    Rows {
+        /// The column.
+        column: usize,
+        /// Rows of column 0.
+        expected: usize,
+        /// Its rows.
+        found: usize,
+    },
+    /// The proof has another length than the profile's proofs.
+    #[error("a proof of profile `{profile}` has {expected} bytes, not {found}")]
+    Proof {
+        /// The profile.
+        profile: String,
+        /// What the profile says.
+        expected: usize,
+        /// What there is.
+        found: usize,
+    },
+}
+
+/// First four bytes of the call.
+#[must_use]
+pub fn verify_selector() -> [u8; 4] {
+    Keccak256::digest(VERIFY_SIGNATURE)[..4]
+        .try_into()
+        .expect("a hash has four bytes")
+}
+
+/// Calldata that asks the contract to verify `proof` of the public values `instances` (by column) for the
+/// key at `key`.
+///
+/// # Errors
+/// [`CalldataError`] where the values do not have the profile's shape.
+pub fn encode_verify(
+    layout: &VerifierLayout,
+    key: [u8; 20],
+    instances: &[Vec<Fr>],
+    proof: &[u8],
+) -> Result<Vec<u8>, CalldataError> {
+    if instances.len() != layout.instance_columns() {
+        return Err(CalldataError::Columns {
+            profile: layout.profile().to_owned(),
+            expected: layout.instance_columns(),
+            found: instances.len(),
+        });
+    }
+    let rows = instances.first().map_or(0, Vec::len);
+    if let Some(column) = instances.iter().position(|c| c.len() != rows) {
+        return Err(CalldataError::Rows {
+            column,
+            expected: rows,
+            found: instances[column].len(),
+        });
+    }
+    if proof.len() != layout.proof_bytes() {
+        return Err(CalldataError::Proof {
+            profile: layout.profile().to_owned(),
+            expected: layout.proof_bytes(),
+            found: proof.len(),
+        });
+    }
+    let words: Vec<[u8; 32]> = (0..rows)
+        .flat_map(|row| instances.iter().map(move |c| scalar_bytes(&c[row])))
+        .collect();
+    Ok(encode_words(key, &words, proof))
+}
+
+/// The encoding, whatever the words are. Lengths and ranges are the contract's to judge.
+#[must_use]
+pub fn encode_words(key: [u8; 20], instances: &[[u8; 32]], proof: &[u8]) -> Vec<u8> {
+    let word = |v: usize| -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[24..].copy_from_slice(&(v as u64).to_be_bytes());
+        bytes
+    };
+    let mut calldata = verify_selector().to_vec();
+    calldata.extend([0; 12]);
+    calldata.extend(key);
+    calldata.extend(word(0x60));
+    calldata.extend(word(0x80 + 32 * instances.len()));
+    calldata.extend(word(instances.len()));
+    calldata.extend(instances.as_flattened());
+    calldata.extend(word(proof.len()));
+    calldata.extend(proof);
+    calldata.resize(
+        calldata.len() + proof.len().next_multiple_of(32) - proof.len(),
+        0,
+    );
+    calldata
+}

@@ -1,0 +1,20 @@
+//! The contracts: as generated, as compiled, and as judges of proofs.
+//!
+//! `TENSORSEAL_REGENERATE=1 cargo test -p tensorseal-verifier-contract --test main regenerate` writes sources,
+//! bytecode and the golden file.
+
+mod anvil;
+mod case;
+mod circuits;
+mod gas;
+mod generated;
+mod keys;
+mod verdicts;
+
+#[test]
+fn regenerate_and_gas() {
+    if generated::regenerating() {
+        generated::regenerate();
+    }
+    gas::check();
+}
