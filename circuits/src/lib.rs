@@ -11,6 +11,7 @@ pub mod compiled;
 pub mod executor;
 pub mod geometry;
 pub mod graph;
+pub mod hash;
 pub mod layout;
 pub mod model;
 pub mod onnx;

@@ -35,6 +35,40 @@ pub mod fixed {
     pub const LANE0: usize = 17;
 }
 
+/// Fixed columns of profiles that hash, after all others, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashFixed {
+    /// What a row does with the state: [`hash_op`].
+    Op = 0,
+    /// Round constants, inverse weights of absorbed values, tags: any field elements.
+    Constant = 1,
+    /// Numerator of the chain [`Chain::Hashed`].
+    Num = 2,
+    /// Its denominator.
+    Den = 3,
+}
+
+/// Values of [`HashFixed::Op`]; the gates use that 0, 4, 5 and 1, 2 are roots of cubics that differ by a constant.
+#[allow(missing_docs)]
+pub mod hash_op {
+    pub const OFF: i32 = 0;
+    pub const SBOX: i32 = 1;
+    pub const ROUND: i32 = 2;
+    pub const ABSORB: i32 = 4;
+    pub const ROTATE: i32 = 5;
+}
+
+/// Values of [`fixed::BOUNDARY`].
+#[allow(missing_docs)]
+pub mod boundary {
+    pub const FIRST: i32 = 1;
+    pub const LAST: i32 = 2;
+    /// The state is `(constant, 0, 0)`.
+    pub const LOAD: i32 = 3;
+    /// The digest stands in the state's first column.
+    pub const DIGEST: i32 = 4;
+}
+
 /// A constraint system shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Profile {
@@ -46,6 +80,8 @@ pub struct Profile {
     pub limbs: usize,
     /// Sets of table columns that share the lookup table, so that it does not decide `k`.
     pub tables: usize,
+    /// Columns that hash inputs or outputs.
+    pub hash: bool,
 }
 
 /// All profiles, from narrow (few commitments, least gas) to wide (fewest rows).
@@ -55,36 +91,56 @@ pub const ALL: &[Profile] = &[
         fixed_lanes: 8,
         limbs: 1,
         tables: 1,
+        hash: false,
     },
     Profile {
         lanes: 4,
         fixed_lanes: 16,
         limbs: 2,
         tables: 1,
+        hash: false,
     },
     Profile {
         lanes: 4,
         fixed_lanes: 32,
         limbs: 2,
         tables: 2,
+        hash: false,
     },
     Profile {
         lanes: 8,
         fixed_lanes: 32,
         limbs: 2,
         tables: 2,
+        hash: false,
     },
     Profile {
         lanes: 8,
         fixed_lanes: 64,
         limbs: 2,
         tables: 2,
+        hash: false,
     },
     Profile {
         lanes: 4,
         fixed_lanes: 128,
         limbs: 2,
         tables: 2,
+        hash: false,
+    },
+    Profile {
+        lanes: 2,
+        fixed_lanes: 8,
+        limbs: 1,
+        tables: 1,
+        hash: true,
+    },
+    Profile {
+        lanes: 4,
+        fixed_lanes: 32,
+        limbs: 2,
+        tables: 2,
+        hash: true,
     },
 ];
 
@@ -95,10 +151,11 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// The profile's name, `w4f16b2t1` for 4 lanes, 16 fixed lanes, 2 limbs, 1 table.
+    /// The profile's name, `w4f16b2t1` for 4 lanes, 16 fixed lanes, 2 limbs, 1 table; `h` at its end: it hashes.
     pub fn name(&self) -> String {
+        let hash = if self.hash { "h" } else { "" };
         format!(
-            "w{}f{}b{}t{}",
+            "w{}f{}b{}t{}{hash}",
             self.lanes, self.fixed_lanes, self.limbs, self.tables
         )
     }
@@ -125,14 +182,19 @@ impl Profile {
     pub fn c(&self) -> Range<usize> {
         self.lanes * (1 + self.limbs)..self.lanes * (2 + self.limbs)
     }
-    /// Advice columns of the lookup multiplicities, one for each table, the last of phase 1.
+    /// Advice columns of the lookup multiplicities, one for each table.
     pub fn m(&self) -> Range<usize> {
         let first = self.lanes * (2 + self.limbs);
         first..first + self.tables
     }
+    /// Advice columns of the hash, the last of phase 1: the state's three and the S-box's fourth power.
+    pub fn hash_state(&self) -> Range<usize> {
+        let first = self.m().end;
+        first..first + if self.hash { 4 } else { 0 }
+    }
     /// Advice column of the consumed functionals `u`, phase 2.
     pub fn u(&self) -> usize {
-        self.m().end
+        self.hash_state().end
     }
     /// Looked-up values of a row: one for each `(a, c)` pair and limb.
     pub fn lookups(&self) -> usize {
@@ -153,16 +215,20 @@ impl Profile {
     }
     /// All advice columns.
     pub fn advice_columns(&self) -> usize {
-        self.sums().end + 6
+        self.sums().end + 6 + usize::from(self.hash)
     }
     /// Fixed columns `(in, out, tag)` of table `t`.
     pub fn table(&self, t: usize) -> [usize; 3] {
         let first = fixed::LANE0 + self.fixed_lanes + 3 * t;
         [first, first + 1, first + 2]
     }
+    /// A fixed column of the hash.
+    pub fn hash_fixed(&self, column: HashFixed) -> usize {
+        fixed::LANE0 + self.fixed_lanes + 3 * self.tables + column as usize
+    }
     /// All fixed columns.
     pub fn fixed_columns(&self) -> usize {
-        fixed::LANE0 + self.fixed_lanes + 3 * self.tables
+        self.hash_fixed(HashFixed::Op) + if self.hash { 4 } else { 0 }
     }
 }
 
@@ -181,4 +247,6 @@ pub enum Chain {
     Dot = 4,
     /// The `u` folded in the order of the consumed tensors.
     Ub = 5,
+    /// Functional of the hashed values and of the digests, in profiles that hash.
+    Hashed = 6,
 }

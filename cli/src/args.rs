@@ -35,6 +35,8 @@ pub enum Command {
     Srs(Srs),
     /// Make the proving and the verifying key of a compiled model
     Setup(Setup),
+    /// Digests of an input, and of the output that it gives, as proofs of a model with hashed sides show them
+    Hash(Hash),
     /// Prove one inference
     Prove(Prove),
     /// Verify a proof
@@ -71,6 +73,8 @@ pub enum Visibility {
     Public,
     /// Known to the prover only
     Private,
+    /// Known to the prover only, but for a digest of all its values among the proof's public values
+    Hashed,
 }
 
 /// How a float model becomes an integer one.
@@ -204,6 +208,20 @@ pub struct Setup {
     /// The folder for the keys
     #[arg(short = 'o', long = "out", value_name = "DIR", default_value = "keys")]
     pub out: PathBuf,
+}
+
+/// `hash`.
+#[derive(Debug, Args)]
+pub struct Hash {
+    /// The compiled model
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// The input (.npz, .npy or .json)
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Which batch of the input file to hash, where it holds more than one
+    #[arg(long, default_value_t = 0)]
+    pub index: usize,
 }
 
 /// `prove`.

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
 use super::ModelCircuit;
-use crate::layout::{Layout, Visibility, plan};
+use crate::layout::{LayoutError, Shown, Side, Visibility, plan};
 use crate::model::{Model, Op, Shape, SumPool, Table, Term};
 use crate::profile::Profile;
 use crate::testing::{Builder, RELU, SIGNED, random_inputs};
@@ -168,6 +168,8 @@ fn build(shape: (usize, usize, usize, usize), layers: &[Layer], seed: u64) -> Mo
     b.finish(last, 3)
 }
 
+const SHOWN: [Shown; 3] = [Shown::Private, Shown::Public, Shown::Hashed];
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -176,22 +178,39 @@ proptest! {
         shape in (1..3usize, 1..7usize, 1..9usize, 1..9usize),
         layers in prop::collection::vec(layer(), 1..4),
         profile in prop::sample::select(&[
-            Profile { lanes: 4, fixed_lanes: 16, limbs: 2, tables: 1 },
-            Profile { lanes: 8, fixed_lanes: 8, limbs: 2, tables: 2 },
+            Profile { lanes: 4, fixed_lanes: 16, limbs: 2, tables: 1, hash: false },
+            Profile { lanes: 8, fixed_lanes: 8, limbs: 2, tables: 2, hash: false },
         ]),
         seed in any::<u64>(),
-        public in any::<bool>(),
+        input in prop::sample::select(&SHOWN),
+        output in prop::sample::select(&SHOWN),
     ) {
         let model = build(shape, &layers, seed);
-        let visibility = Visibility { input: public, output: true };
-        let layout = Arc::new(plan(&model, profile, visibility).expect("the model fits"));
+        let visibility = Visibility { input, output };
+        let profile = Profile { hash: visibility.hashes(), ..profile };
+        let layout = match plan(&model, profile, visibility) {
+            Ok(layout) => Arc::new(layout),
+            // Strides may leave inputs unread, which only a digest has to refuse.
+            Err(why) => {
+                let refused = matches!(why, LayoutError::Unsupported { .. });
+                prop_assert!(refused && input == Shown::Hashed, "{}", why);
+                return Ok(());
+            }
+        };
         let inputs = random_inputs(&model, &mut ChaCha20Rng::seed_from_u64(seed));
         let witness = Arc::new(Witness::new(&layout, &inputs).expect("the inputs fit"));
         let tensors = crate::executor::run(&model, &inputs).expect("the inputs fit");
         for (output, port) in witness.outputs.iter().zip(&model.outputs) {
             prop_assert_eq!(output, &tensors[port.node]);
         }
-        let instance = Layout::instance_scalars(witness.instances());
+        for (digest, value) in layout.digests().iter().zip(&witness.digests) {
+            let (ports, tensors) = match digest.side {
+                Side::Input => (&model.inputs, &inputs),
+                Side::Output => (&model.outputs, &witness.outputs),
+            };
+            prop_assert_eq!(digest.compute(ports, tensors), Ok(*value));
+        }
+        let instance = witness.scalars();
         let circuit = ModelCircuit::with_witness(layout.clone(), witness);
         let prover = MockProver::run(layout.k, &circuit, instance).expect("it runs");
         prop_assert_eq!(prover.verify(), Ok(()));

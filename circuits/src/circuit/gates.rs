@@ -10,9 +10,10 @@ use halo2_proofs::{
     poly::Rotation,
 };
 
-use crate::profile::{Chain, LIMB_BITS, LOOKUPS_PER_SUM, Profile, fixed};
+use super::hash::hash_gates;
+use crate::profile::{Chain, LIMB_BITS, LOOKUPS_PER_SUM, Profile, boundary, fixed};
 
-type Expr = Expression<Fr>;
+pub(super) type Expr = Expression<Fr>;
 
 /// Highest degree of a gate; four quotient pieces.
 pub const DEGREE: usize = 5;
@@ -32,7 +33,7 @@ pub struct Columns {
     pub third: [Challenge; 2],
 }
 
-fn constant(v: u64) -> Expr {
+pub(super) fn constant(v: u64) -> Expr {
     Expression::Constant(Fr::from(v))
 }
 
@@ -129,7 +130,7 @@ fn same(a: &Expr, b: &Expr) -> bool {
 pub fn configure(cs: &mut ConstraintSystem<Fr>, p: &Profile) -> Columns {
     let fixed = (0..p.fixed_columns()).map(|_| cs.fixed_column()).collect();
     let instance = (0..p.lanes).map(|_| cs.instance_column()).collect();
-    let mut advice: Vec<_> = (0..p.m().end)
+    let mut advice: Vec<_> = (0..p.u())
         .map(|_| cs.advice_column_in(FirstPhase))
         .collect();
     let second = [(); 4].map(|()| cs.challenge_usable_after(FirstPhase));
@@ -146,26 +147,29 @@ pub fn configure(cs: &mut ConstraintSystem<Fr>, p: &Profile) -> Columns {
     lookup_gates(cs, p, &columns);
     chain_gates(cs, p, &columns);
     boundary_gate(cs, p, &columns);
+    if p.hash {
+        hash_gates(cs, p, &columns);
+    }
     cs.set_minimum_degree(DEGREE);
     columns
 }
 
 /// Cells of the current row.
-struct Row<'a, 'b> {
-    columns: &'a Columns,
-    cells: &'a mut VirtualCells<'b, Fr>,
+pub(super) struct Row<'a, 'b> {
+    pub(super) columns: &'a Columns,
+    pub(super) cells: &'a mut VirtualCells<'b, Fr>,
 }
 
 impl Row<'_, '_> {
-    fn advice(&mut self, i: usize) -> Expr {
+    pub(super) fn advice(&mut self, i: usize) -> Expr {
         self.cells
             .query_advice(self.columns.advice[i], Rotation::cur())
     }
-    fn next(&mut self, i: usize) -> Expr {
+    pub(super) fn next(&mut self, i: usize) -> Expr {
         self.cells
             .query_advice(self.columns.advice[i], Rotation::next())
     }
-    fn fixed(&mut self, i: usize) -> Expr {
+    pub(super) fn fixed(&mut self, i: usize) -> Expr {
         self.cells
             .query_fixed(self.columns.fixed[i], Rotation::cur())
     }
@@ -173,11 +177,55 @@ impl Row<'_, '_> {
         self.cells
             .query_instance(self.columns.instance[i], Rotation::cur())
     }
-    fn challenge(&mut self, c: Challenge) -> Expr {
+    pub(super) fn challenge(&mut self, c: Challenge) -> Expr {
         self.cells.query_challenge(c)
     }
     fn lanes(&mut self, range: std::ops::Range<usize>) -> Vec<Expr> {
         range.map(|i| self.advice(i)).collect()
+    }
+}
+
+/// The steps of `layout::path`: numerators 1, βx², βy, k and denominators 1, βx, βx², βy·k, where `k` is the power of `η`
+/// by which a chain moves; 0 resets.
+pub(super) struct Steps {
+    bx: Expr,
+    bx2: Expr,
+    by: Expr,
+}
+
+impl Steps {
+    pub(super) fn new(row: &mut Row<'_, '_>) -> Self {
+        let [_, _, bx, by] = row.columns.second.map(|c| row.challenge(c));
+        Steps {
+            bx2: bx.clone() * bx.clone(),
+            bx,
+            by,
+        }
+    }
+
+    /// The numerator that `x` selects.
+    pub(super) fn num(&self, x: &Expr, k: &Expr) -> Expr {
+        let values = [constant(1), self.bx2.clone(), self.by.clone(), k.clone()];
+        select(
+            x,
+            &[None]
+                .into_iter()
+                .chain(values.map(Some))
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    /// The denominator that `x` selects.
+    pub(super) fn den(&self, x: &Expr, k: &Expr) -> Expr {
+        let down = self.by.clone() * k.clone();
+        let values = [constant(1), self.bx.clone(), self.bx2.clone(), down];
+        select(
+            x,
+            &[None]
+                .into_iter()
+                .chain(values.map(Some))
+                .collect::<Vec<_>>(),
+        )
     }
 }
 
@@ -222,39 +270,13 @@ fn lookup_gates(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &Columns) {
 fn chain_gates(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &Columns) {
     cs.create_gate("chains", |cells| {
         let mut row = Row { columns, cells };
-        let bx = row.challenge(columns.second[2]);
-        let by = row.challenge(columns.second[3]);
         let (eta, _) = (row.challenge(columns.third[0]), columns.third[1]);
         let one = constant(1);
-        let bx2 = bx.clone() * bx.clone();
         let kappa = power(&eta, p.lanes.ilog2());
         let kappa_f = power(&eta, p.fixed_lanes.ilog2());
-        // The steps of `layout::path`: numerators 1, βx², βy, κ and denominators 1, βx, βx², βy·κ; 0 resets.
-        let num = |x: &Expr, k: &Expr| {
-            select(
-                x,
-                &[
-                    None,
-                    Some(one.clone()),
-                    Some(bx2.clone()),
-                    Some(by.clone()),
-                    Some(k.clone()),
-                ],
-            )
-        };
-        let den = |x: &Expr, k: &Expr| {
-            let down = by.clone() * k.clone();
-            select(
-                x,
-                &[
-                    None,
-                    Some(one.clone()),
-                    Some(bx.clone()),
-                    Some(bx2.clone()),
-                    Some(down),
-                ],
-            )
-        };
+        let steps = Steps::new(&mut row);
+        let num = |x: &Expr, k: &Expr| steps.num(x, k);
+        let den = |x: &Expr, k: &Expr| steps.den(x, k);
         let [acc, cons, mu, z, dot, ub] = [
             Chain::Acc,
             Chain::Cons,
@@ -335,13 +357,19 @@ fn chain_gates(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &Columns) {
     });
 }
 
-/// First and last row: empty starts, logUp total 0, and `acc + λ·cons = dot + λ·ub`.
+/// First and last row: empty starts, logUp total 0, and `acc + λ·cons = dot + λ·ub`, where a profile that hashes adds
+/// the functional of what it hashed to `acc`.
 fn boundary_gate(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &Columns) {
     cs.create_gate("boundary", |cells| {
         let mut row = Row { columns, cells };
         let at = row.fixed(fixed::BOUNDARY);
-        let first = at.clone() * (at.clone() - constant(2));
-        let last = at.clone() * (at.clone() - constant(1));
+        let not = |value: i32| at.clone() - constant(value as u64);
+        let mut ends = at.clone();
+        if p.hash {
+            ends = ends * not(boundary::LOAD) * not(boundary::DIGEST);
+        }
+        let first = ends.clone() * not(boundary::LAST);
+        let last = ends.clone() * not(boundary::FIRST);
         let lambda = row.challenge(columns.third[1]);
         let chain = |row: &mut Row<'_, '_>, c| row.advice(p.chain(c));
         let sums = p
@@ -349,11 +377,14 @@ fn boundary_gate(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &Columns) 
             .map(|s| row.advice(s))
             .reduce(|a, b| a + b)
             .expect("one sum at least");
-        let (acc, cons) = (chain(&mut row, Chain::Acc), chain(&mut row, Chain::Cons));
+        let (mut acc, cons) = (chain(&mut row, Chain::Acc), chain(&mut row, Chain::Cons));
+        if p.hash {
+            acc = acc + chain(&mut row, Chain::Hashed);
+        }
         let (dot, ub) = (chain(&mut row, Chain::Dot), chain(&mut row, Chain::Ub));
         let mu = chain(&mut row, Chain::Mu);
         vec![
-            at * sums,
+            ends * sums,
             first.clone() * mu,
             first.clone() * dot.clone(),
             first * ub.clone(),

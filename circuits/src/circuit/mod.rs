@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod agreement;
 mod gates;
+mod hash;
 #[cfg(test)]
 mod soundness;
 
@@ -18,7 +19,7 @@ use halo2_proofs::{
 pub use gates::{Columns, DEGREE, configure};
 
 use crate::layout::Layout;
-use crate::profile::Profile;
+use crate::profile::{HashFixed, Profile};
 use crate::witness::{Second, Witness, field, phase_columns};
 
 /// A layout, with a witness where something is to be proved.
@@ -83,9 +84,17 @@ impl Circuit<Fr> for ModelCircuit {
                         region.assign_fixed(*column, row, field(i64::from(*v)));
                     }
                 }
+                if layout.profile.hash {
+                    let column = columns.fixed[layout.profile.hash_fixed(HashFixed::Constant)];
+                    for (row, v) in layout.hash.constants.iter().enumerate() {
+                        region.assign_fixed(column, row, *v);
+                    }
+                }
                 let Some(witness) = &self.witness else {
                     return Ok(());
                 };
+                let hash = layout.profile.hash_state();
+                assign(&mut region, &columns, hash, &witness.hash);
                 for (column, values) in columns.advice.iter().zip(&witness.lanes) {
                     for (row, v) in values.iter().enumerate().filter(|(_, v)| **v != 0) {
                         region.assign_advice(*column, row, Value::known(field(*v)));

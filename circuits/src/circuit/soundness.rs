@@ -3,6 +3,7 @@
 //! Cells that nobody reads exist by design (`docs/arithmetization.md` lists them); `read` below is that list, and the
 //! tests check it in both directions.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ff::Field;
@@ -16,22 +17,24 @@ use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
 use super::{ModelCircuit, configure};
-use crate::layout::{Layout, Visibility, plan};
+use crate::layout::{Layout, Shown, Visibility, plan};
 use crate::model::Model;
-use crate::profile::{Chain, Profile, fixed};
+use crate::profile::{Chain, HashFixed, Profile, boundary, fixed, hash_op};
 use crate::testing;
-use crate::witness::{Second, Witness, field};
+use crate::witness::{Second, Witness, field, hash_columns};
 
 const SMALL: Profile = Profile {
     lanes: 4,
     fixed_lanes: 16,
     limbs: 2,
     tables: 2,
+    hash: false,
 };
 
 /// A planned model with an honest witness, and the means to evaluate its gates.
 struct Bench {
     layout: Arc<Layout>,
+    inputs: Vec<Vec<i64>>,
     witness: Witness,
     gates: Vec<(String, Expression<Fr>)>,
     second: Second,
@@ -43,13 +46,17 @@ type Columns = Vec<Vec<Fr>>;
 
 impl Bench {
     fn new(model: &Model, visibility: Visibility) -> Self {
-        let layout = Arc::new(plan(model, SMALL, visibility).expect("the model fits"));
+        let profile = Profile {
+            hash: visibility.hashes(),
+            ..SMALL
+        };
+        let layout = Arc::new(plan(model, profile, visibility).expect("the model fits"));
         let mut rng = ChaCha20Rng::seed_from_u64(7);
         let inputs: Vec<Vec<i64>> = testing::random_inputs(model, &mut rng);
         let witness = Witness::new(&layout, &inputs).expect("the inputs fit");
         let challenges: Vec<Fr> = (0..6).map(|_| Fr::random(&mut rng)).collect();
         let mut cs = ConstraintSystem::default();
-        configure(&mut cs, &SMALL);
+        configure(&mut cs, &profile);
         let gates = cs
             .gates()
             .iter()
@@ -68,6 +75,7 @@ impl Bench {
         };
         Bench {
             layout,
+            inputs,
             witness,
             gates,
             second,
@@ -103,7 +111,12 @@ impl Bench {
             m[table][row] = Fr::from(*count);
         }
         columns.extend(m);
+        columns.extend(witness.hash.clone());
         columns
+    }
+
+    fn scalars(&self, witness: &Witness) -> Columns {
+        witness.scalars()
     }
 
     fn fixed(&self, column: usize, row: usize) -> i32 {
@@ -114,23 +127,41 @@ impl Bench {
     fn broken(
         &self,
         columns: &Columns,
-        instance: &[Vec<i64>],
+        instance: &[Vec<Fr>],
         rows: impl Iterator<Item = usize>,
     ) -> Vec<String> {
+        let constants = self.layout.profile.hash_fixed(HashFixed::Constant);
+        let fixed = |column: usize, row: usize| {
+            if self.layout.profile.hash && column == constants {
+                self.layout
+                    .hash
+                    .constants
+                    .get(row)
+                    .copied()
+                    .unwrap_or(Fr::ZERO)
+            } else {
+                field(i64::from(self.fixed(column, row)))
+            }
+        };
         let mut out = Vec::new();
         for row in rows {
             for (name, gate) in &self.gates {
                 let value = gate.evaluate(
                     &|c| c,
                     &|_| unreachable!("no selectors"),
-                    &|q| field(i64::from(self.fixed(q.column_index(), row))),
+                    &|q| fixed(q.column_index(), row),
                     &|q| {
                         columns[q.column_index()]
                             .get(row + q.rotation().0 as usize)
                             .copied()
                             .unwrap_or(Fr::ZERO)
                     },
-                    &|q| field(instance[q.column_index()].get(row).copied().unwrap_or(0)),
+                    &|q| {
+                        instance[q.column_index()]
+                            .get(row)
+                            .copied()
+                            .unwrap_or(Fr::ZERO)
+                    },
                     &|c| self.challenges[c.index()],
                     &|a| -a,
                     &|a, b| a + b,
@@ -143,6 +174,16 @@ impl Bench {
             }
         }
         out
+    }
+
+    /// Place and value of what is hashed, by port and element.
+    fn hashed_values(&self) -> HashMap<(usize, usize), (usize, i64)> {
+        let ports = self.witness.outputs.iter().chain(&self.inputs).enumerate();
+        ports
+            .flat_map(|(port, values)| values.iter().enumerate().map(move |(e, v)| ((port, e), *v)))
+            .enumerate()
+            .map(|(at, (key, value))| (key, (at, value)))
+            .collect()
     }
 
     /// True where some gate or lookup depends on the cell.
@@ -159,6 +200,18 @@ impl Bench {
             on(fixed::CONSUME) || on(fixed::SCALE_B)
         } else if p.m().contains(&column) {
             on(fixed::ACTIVE)
+        } else if p.hash_state().contains(&column) {
+            let op = p.hash_fixed(HashFixed::Op);
+            let edge =
+                [boundary::LOAD, boundary::DIGEST].contains(&self.fixed(fixed::BOUNDARY, row));
+            let linear = on(op) || before(op) || edge;
+            match column - p.hash_state().start {
+                0 => on(fixed::ACTIVE) || linear,
+                1 | 2 => {
+                    linear && self.fixed(fixed::BOUNDARY, row) != boundary::DIGEST || before(op)
+                }
+                _ => on(fixed::ACTIVE),
+            }
         } else if column == p.u() {
             self.fixed(fixed::U_OP, row) == 1
         } else if p.sums().contains(&column) {
@@ -168,6 +221,12 @@ impl Bench {
             chain(Chain::Acc, fixed::ACC_NUM, fixed::ACC_DEN)
                 || chain(Chain::Cons, fixed::CONS_NUM, fixed::CONS_DEN)
                 || chain(Chain::Z, fixed::Z_NUM, fixed::Z_DEN)
+                || p.hash
+                    && chain(
+                        Chain::Hashed,
+                        p.hash_fixed(HashFixed::Num),
+                        p.hash_fixed(HashFixed::Den),
+                    )
                 || (column == p.chain(Chain::Z) && self.fixed(fixed::U_OP, row) == 1 && !last)
                 || [Chain::Mu, Chain::Dot, Chain::Ub]
                     .iter()
@@ -182,13 +241,14 @@ fn every_cell_is_bound(model: &Model, visibility: Visibility) {
     let columns = bench.columns(&bench.witness);
     let last = bench.layout.last_row();
     assert_eq!(
-        bench.broken(&columns, &bench.witness.instance, 0..=last),
+        bench.broken(&columns, &bench.scalars(&bench.witness), 0..=last),
         Vec::<String>::new(),
         "honest"
     );
     let cells: Vec<(usize, usize)> = (0..columns.len())
         .flat_map(|c| (0..=last).map(move |r| (c, r)))
         .collect();
+    let instance = bench.scalars(&bench.witness);
     cells.par_chunks(512).for_each(|cells| {
         let mut columns = columns.clone();
         for &(column, row) in cells {
@@ -196,7 +256,7 @@ fn every_cell_is_bound(model: &Model, visibility: Visibility) {
             columns[column][row] += Fr::from(1 + (row as u64 * 7 + column as u64) % 1000);
             let rows = [0, row.saturating_sub(1), row, last];
             let caught = !bench
-                .broken(&columns, &bench.witness.instance, rows.into_iter())
+                .broken(&columns, &instance, rows.into_iter())
                 .is_empty();
             assert_eq!(
                 caught,
@@ -227,8 +287,11 @@ fn recomputed_phases_do_not_help(model: &Model, visibility: Visibility) {
                         continue;
                     };
                     let columns = bench.columns(&witness);
-                    let broken =
-                        bench.broken(&columns, &witness.instance, [0, row, last].into_iter());
+                    let broken = bench.broken(
+                        &columns,
+                        &bench.scalars(&witness),
+                        [0, row, last].into_iter(),
+                    );
                     assert!(
                         !broken.is_empty(),
                         "{}: {what} at row {row}, lane {lane} accepted",
@@ -298,18 +361,24 @@ fn clone(w: &Witness) -> Witness {
         multiplicities: w.multiplicities.clone(),
         lookups: w.lookups.clone(),
         instance: w.instance.clone(),
+        hash: w.hash.clone(),
+        digests: w.digests.clone(),
         outputs: w.outputs.clone(),
         consumed: w.consumed.clone(),
     }
 }
 
 const BOTH: Visibility = Visibility {
-    input: true,
-    output: true,
+    input: Shown::Public,
+    output: Shown::Public,
 };
 const OUTPUT: Visibility = Visibility {
-    input: false,
-    output: true,
+    input: Shown::Private,
+    output: Shown::Public,
+};
+const HASHED: Visibility = Visibility {
+    input: Shown::Hashed,
+    output: Shown::Hashed,
 };
 
 #[test]
@@ -320,8 +389,8 @@ fn each_cell_of_each_layer_kind_is_bound() {
     every_cell_is_bound(
         &testing::layer_kinds()[0],
         Visibility {
-            input: false,
-            output: false,
+            input: Shown::Private,
+            output: Shown::Private,
         },
     );
 }
@@ -345,7 +414,11 @@ fn functionals_are_bound_one_by_one() {
             .third_phase(&bench.layout, bench.second, bench.eta, &second);
         let columns = [bench.first(&bench.witness), second, third].concat();
         !bench
-            .broken(&columns, &bench.witness.instance, std::iter::once(last))
+            .broken(
+                &columns,
+                &bench.scalars(&bench.witness),
+                std::iter::once(last),
+            )
             .is_empty()
     };
     assert!(!rejected(second.clone()));
@@ -370,19 +443,133 @@ fn public_values_are_bound() {
             let mut witness = clone(&bench.witness);
             witness.instance[public.lane][public.row] += 1;
             let columns = bench.columns(&witness);
-            let broken = bench.broken(&columns, &witness.instance, std::iter::once(last));
+            let broken = bench.broken(&columns, &bench.scalars(&witness), std::iter::once(last));
             assert!(!broken.is_empty(), "{}: {public:?}", model.name);
         }
     }
 }
 
 #[test]
-fn the_mock_prover_agrees() {
+fn each_cell_of_a_hash_is_bound() {
+    for model in [0, 2].map(|i| testing::layer_kinds().swap_remove(i)) {
+        every_cell_is_bound(&model, HASHED);
+    }
+    let private = Visibility {
+        output: Shown::Private,
+        ..HASHED
+    };
+    every_cell_is_bound(&testing::layer_kinds()[1], private);
+}
+
+/// Other values are hashed than the model read or computed, the state, the digest and every chain are computed anew: only the
+/// functional can tell.
+#[test]
+fn other_values_than_the_tensors_are_not_hashed() {
     for model in testing::layer_kinds() {
-        let bench = Bench::new(&model, BOTH);
+        let bench = Bench::new(&model, HASHED);
+        let last = bench.layout.last_row();
+        let accepted = |lie: &dyn Fn(usize, i64) -> i64| {
+            let mut witness = clone(&bench.witness);
+            let values = bench.hashed_values();
+            (witness.hash, witness.digests) = hash_columns(&bench.layout, |port, element| {
+                let (at, value) = values[&(port, element)];
+                lie(at, value)
+            });
+            let columns = bench.columns(&witness);
+            let broken = bench.broken(&columns, &bench.scalars(&witness), 0..=last);
+            let totals = ["boundary 4".to_owned()];
+            assert!(broken.is_empty() || broken == totals, "{broken:?}");
+            broken.is_empty()
+        };
+        assert!(accepted(&|_, v| v), "{}: honest", model.name);
+        let count = bench.hashed_values().len();
+        for i in 0..count {
+            assert!(!accepted(&|at, v| v + i64::from(at == i)), "value {i}");
+        }
+        // Two values of an element such that the element, and with it the digest, stays the same.
+        for digest in bench.layout.digests() {
+            let carry = 1 << digest.packing.bits();
+            let first = match digest.lane {
+                0 => 0,
+                _ => bench.layout.digests()[0].count,
+            };
+            let lie = |at: usize, v: i64| match at.checked_sub(first) {
+                Some(0) => v + carry,
+                Some(1) => v - 1,
+                _ => v,
+            };
+            assert!(!accepted(&lie), "{}: {:?}", model.name, digest.side);
+        }
+        // Two values at once.
+        let swapped = |at: usize, v: i64| if at < 2 { 1 - v } else { v };
+        assert!(!accepted(&swapped), "{}: other values", model.name);
+    }
+}
+
+#[test]
+fn digests_are_bound() {
+    for model in testing::layer_kinds() {
+        let bench = Bench::new(&model, HASHED);
+        let last = bench.layout.last_row();
+        for i in 0..2 {
+            let mut witness = clone(&bench.witness);
+            witness.digests[i] += Fr::ONE;
+            let columns = bench.columns(&witness);
+            let broken = bench.broken(&columns, &bench.scalars(&witness), 0..=last);
+            assert!(!broken.is_empty(), "{}: digest {i}", model.name);
+            // The same with the chains of the honest one.
+            let mut instance = bench.scalars(&bench.witness);
+            instance[i][0] += Fr::ONE;
+            let columns = bench.columns(&bench.witness);
+            let broken = bench.broken(&columns, &instance, 0..=last);
+            assert_eq!(broken, ["chains 0"], "{}", model.name);
+        }
+        let mut witness = clone(&bench.witness);
+        witness.digests.swap(0, 1);
+        let columns = bench.columns(&witness);
+        let broken = bench.broken(&columns, &bench.scalars(&witness), 0..=last);
+        assert_eq!(broken, ["boundary 4"], "{}: exchanged", model.name);
+    }
+}
+
+/// A state that departs from the permutation in one row and goes on from there.
+#[test]
+fn each_row_of_a_hash_follows_from_the_one_before() {
+    let bench = Bench::new(&testing::layer_kinds()[0], HASHED);
+    let honest = bench.columns(&bench.witness);
+    let instance = bench.scalars(&bench.witness);
+    let op = bench.layout.profile.hash_fixed(HashFixed::Op);
+    for row in 0..bench.layout.hash.constants.len() - 1 {
+        for lane in 0..3 {
+            let mut columns = honest.clone();
+            let column = bench.layout.profile.hash_state().start + lane;
+            columns[column][row + 1] += Fr::ONE;
+            let broken = bench.broken(&columns, &instance, std::iter::once(row));
+            let absorbs = bench.fixed(op, row) == hash_op::ABSORB;
+            let gate = match bench.fixed(op, row) {
+                hash_op::OFF => continue,
+                // What is absorbed goes to the chain.
+                hash_op::ABSORB if lane == 0 => "hash 7",
+                _ => "hash",
+            };
+            assert!(
+                !broken.is_empty() && broken.iter().all(|b| b.starts_with(gate)),
+                "row {row}, lane {lane}, absorbs {absorbs}: {broken:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_mock_prover_agrees() {
+    for (model, visibility) in testing::layer_kinds()
+        .into_iter()
+        .flat_map(|m| [(m.clone(), BOTH), (m, HASHED)])
+    {
+        let bench = Bench::new(&model, visibility);
         let circuit =
             ModelCircuit::with_witness(bench.layout.clone(), Arc::new(clone(&bench.witness)));
-        let instance = Layout::instance_scalars(bench.witness.instances());
+        let instance = bench.scalars(&bench.witness);
         let prover = MockProver::run(bench.layout.k, &circuit, instance).expect("it runs");
         assert_eq!(prover.verify(), Ok(()), "{}", model.name);
     }

@@ -35,7 +35,9 @@ pub fn choose(
     goal: Optimize,
     visibility: Visibility,
 ) -> Result<Layout, LayoutError> {
-    let fitting = ALL.iter().filter(|p| check_shift(model, p).is_ok());
+    let fitting = ALL
+        .iter()
+        .filter(|p| p.hash == visibility.hashes() && check_shift(model, p).is_ok());
     let mut best: Option<(f64, Layout)> = None;
     let mut failure = None;
     for profile in fitting {

@@ -7,6 +7,7 @@
 mod choose;
 mod contraction;
 mod copies;
+mod hash;
 mod order;
 mod path;
 mod plan;
@@ -18,6 +19,8 @@ mod tables;
 mod weights;
 
 pub use choose::{Optimize, choose};
+pub(crate) use hash::HashProgram;
+pub use hash::{Digest, Side};
 pub use plan::{LayoutError, plan};
 pub use public::{PublicError, PublicValues};
 
@@ -28,20 +31,38 @@ use crate::profile::Profile;
 pub(crate) use order::Position;
 pub(crate) use tables::Tables;
 
+/// How a proof shows the tensors of a side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Shown {
+    /// Not at all.
+    Private,
+    /// Each value is an instance value.
+    Public,
+    /// One instance value is the digest of all of them (see [`crate::hash`]).
+    Hashed,
+}
+
 /// What of a proof is public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visibility {
-    /// The inputs are instance values.
-    pub input: bool,
-    /// The outputs are instance values.
-    pub output: bool,
+    /// The inputs.
+    pub input: Shown,
+    /// The outputs.
+    pub output: Shown,
+}
+
+impl Visibility {
+    /// Whether some side is hashed.
+    pub fn hashes(&self) -> bool {
+        [self.input, self.output].contains(&Shown::Hashed)
+    }
 }
 
 impl Default for Visibility {
     fn default() -> Self {
         Visibility {
-            input: false,
-            output: true,
+            input: Shown::Private,
+            output: Shown::Public,
         }
     }
 }
@@ -156,6 +177,8 @@ pub struct Stats {
     pub contraction: usize,
     /// Rows used by the lookup table, spread over the profile's sets of table columns.
     pub table: usize,
+    /// Rows used by hashing.
+    pub hash: usize,
     /// Rows of public values.
     pub instance: usize,
     /// By node, in row order.
@@ -163,9 +186,12 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Rows of the longest of the three programs, which share the circuit's rows.
+    /// Rows of the longest of the four programs, which share the circuit's rows.
     pub fn rows(&self) -> usize {
-        self.activation.max(self.contraction).max(self.table)
+        self.activation
+            .max(self.contraction)
+            .max(self.table)
+            .max(self.hash)
     }
 }
 
@@ -191,6 +217,7 @@ pub struct Layout {
     pub(crate) fixed: Vec<Vec<i32>>,
     /// `(row, lane, port, logical element)` of the public values, outputs before inputs.
     pub(crate) public: Vec<Public>,
+    pub(crate) hash: HashProgram,
 }
 
 /// A public value's place.
@@ -220,6 +247,11 @@ impl Layout {
     /// Where the public values stand among the instance columns; what no value stands in is zero.
     pub fn public(&self) -> &[Public] {
         &self.public
+    }
+
+    /// The digests among the instance values, each in row 0.
+    pub fn digests(&self) -> &[Digest] {
+        &self.hash.digests
     }
 
     /// Length of every instance column.

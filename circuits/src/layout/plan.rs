@@ -2,13 +2,14 @@
 
 use super::contraction::Contraction;
 use super::copies::with_copies;
+use super::hash::{self, HashProgram};
 use super::path::Monomial;
 use super::planner::Planner;
 use super::rows::{Activation, FixedColumns};
 use super::tables::Tables;
-use super::{Layout, Stats, Tensor, Visibility};
+use super::{Layout, Shown, Stats, Tensor, Visibility};
 use crate::model::Model;
-use crate::profile::{LIMB_BITS, Profile, UNUSABLE_ROWS, fixed};
+use crate::profile::{LIMB_BITS, Profile, UNUSABLE_ROWS, boundary, fixed};
 use crate::quantize;
 
 /// Largest circuit: 2^24 rows.
@@ -26,6 +27,14 @@ pub enum LayoutError {
         shift: u32,
         /// What the profile holds.
         expected: u32,
+        /// The profile.
+        profile: String,
+    },
+    /// A side is hashed in a profile that cannot, or none in one that can.
+    #[error(
+        "profile {profile} does not fit: profiles that hash, whose names end in h, are for models with a hashed side, and for those alone"
+    )]
+    Hash {
         /// The profile.
         profile: String,
     },
@@ -93,6 +102,11 @@ pub fn plan(
     visibility: Visibility,
 ) -> Result<Layout, LayoutError> {
     check_shift(model, &profile)?;
+    if profile.hash != visibility.hashes() {
+        return Err(LayoutError::Hash {
+            profile: profile.name(),
+        });
+    }
     let model = with_copies(model);
     let bounds = quantize::bounds(&model)?;
     let limb_bits = if profile.limbs == 1 {
@@ -104,7 +118,7 @@ pub fn plan(
     let planner = Planner::new(&model, profile);
     let mut tensors = planner.tensors(visibility, &bounds, &mut tables)?;
     tables.finish()?;
-    assign_bases(&model, &profile, &mut tensors);
+    assign_bases(&model, &profile, visibility, &mut tensors);
     let mut chunks = planner.chunks(&tensors);
 
     let mut columns = FixedColumns::new(profile.fixed_columns());
@@ -116,7 +130,13 @@ pub fn plan(
     for chunk in &mut chunks {
         nodes[chunk.tensor].contraction += contraction.push(&mut columns, chunk)?;
     }
+    let mut hash = HashProgram::default();
+    if profile.hash {
+        let sides = hash::sides(&model, visibility, &bounds, &tensors, profile.lanes)?;
+        hash.write(&mut columns, &profile, sides);
+    }
     let zero = Monomial::default();
+    let instance = public.iter().map(|p| p.row + 1).max();
     let stats = Stats {
         activation: rows
             .len()
@@ -124,7 +144,8 @@ pub fn plan(
             .max(cons.earliest(zero) + 1),
         contraction: contraction.finish(&mut columns),
         table: tables.rows().div_ceil(profile.tables),
-        instance: public.iter().map(|p| p.row + 1).max().unwrap_or(0),
+        hash: hash.rows(),
+        instance: instance.unwrap_or(0).max(hash.digests.len().min(1)),
         nodes,
     };
     let k = (stats.rows() + UNUSABLE_ROWS)
@@ -137,11 +158,14 @@ pub fn plan(
     let last = (1usize << k) - UNUSABLE_ROWS;
     acc.finish(&mut columns, last - 1);
     cons.finish(&mut columns, last - 1);
+    if profile.hash {
+        hash.finish(&mut columns, last - 1);
+    }
     for row in 0..last {
         columns.set(fixed::ACTIVE, row, 1);
     }
-    columns.set(fixed::BOUNDARY, 0, 1);
-    columns.set(fixed::BOUNDARY, last, 2);
+    columns.set(fixed::BOUNDARY, 0, boundary::FIRST);
+    columns.set(fixed::BOUNDARY, last, boundary::LAST);
     for (entry, (input, output, tag)) in tables.entries().enumerate() {
         let narrow =
             |v: i64| i32::try_from(v).map_err(|_| LayoutError::WeightTooLarge { weight: v });
@@ -163,16 +187,31 @@ pub fn plan(
         tables,
         fixed,
         public,
+        hash,
         model,
     })
 }
 
-/// Outputs take the lowest bases (their rows stand first, so that the chain climbs once), then the others fall along the rows.
-fn assign_bases(model: &Model, profile: &Profile, tensors: &mut [Tensor]) {
-    let is_output = |t: &Tensor| model.outputs.iter().any(|p| p.node == t.node);
-    let mut base = 0;
-    for outputs in [true, false] {
-        for tensor in tensors.iter_mut().rev().filter(|t| is_output(t) == outputs) {
+/// Digests take the lowest base, then outputs (their rows stand first, so that the chain climbs once) and hashed inputs, then
+/// the others fall along the rows. What is hashed stands low since the chain over it moves by single powers of `η`.
+fn assign_bases(model: &Model, profile: &Profile, visibility: Visibility, tensors: &mut [Tensor]) {
+    let rank = |t: &Tensor| {
+        if model.outputs.iter().any(|p| p.node == t.node) {
+            0
+        } else if visibility.input == Shown::Hashed && model.inputs.iter().any(|p| p.node == t.node)
+        {
+            1
+        } else {
+            2
+        }
+    };
+    let mut base = if visibility.hashes() {
+        profile.fixed_lanes
+    } else {
+        0
+    };
+    for place in 0..3 {
+        for tensor in tensors.iter_mut().rev().filter(|t| rank(t) == place) {
             tensor.base_p = base;
             base += tensor.range_p(profile);
         }

@@ -7,7 +7,7 @@ use super::order::{Production, Rows};
 use super::plan::LayoutError;
 use super::scheme::{self, Scheme};
 use super::tables::{Function, Tables};
-use super::{Tensor, Visibility};
+use super::{Shown, Tensor, Visibility};
 use crate::model::{Kind, Linear, Model, NodeId, Op, Table};
 use crate::profile::Profile;
 use crate::quantize::Bounds;
@@ -144,13 +144,13 @@ impl<'a> Planner<'a> {
     /// Production coordinates: the origin makes every shift of a term non-negative.
     fn production(&self, node: NodeId, visibility: Visibility) -> Result<Production, LayoutError> {
         let Some(linear) = self.linear(node) else {
-            // Any injective coordinates serve a public input; those of its grid need no bridging rows.
+            // Any injective coordinates serve a public or hashed input; those of its grid need no bridging rows.
             let pitch = if self.model.nodes[node].shape.n > 1 {
                 self.model.nodes[node].shape.h as i64
             } else {
                 1
             };
-            return Ok(if visibility.input {
+            return Ok(if visibility.input != Shown::Private {
                 Production::Grid {
                     pitch,
                     oy: 0,

@@ -2,10 +2,10 @@
 
 use halo2_proofs::halo2curves::bn256::Fr;
 
-use super::Layout;
+use super::{Layout, Shown};
 use crate::witness::field;
 
-/// Public values, NCHW, by port; empty where the side is private.
+/// Public values, NCHW, by port; empty where the side is not public.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublicValues {
     /// The outputs' accumulators.
@@ -74,8 +74,8 @@ impl Layout {
                 rows,
             });
         }
-        let sized = |visible: bool, ports: &[crate::model::Port]| -> Vec<Vec<i64>> {
-            let ports = if visible { ports } else { &[] };
+        let sized = |shown: Shown, ports: &[crate::model::Port]| -> Vec<Vec<i64>> {
+            let ports = if shown == Shown::Public { ports } else { &[] };
             ports
                 .iter()
                 .map(|p| vec![0; self.model.nodes[p.node].shape.len()])
@@ -106,11 +106,12 @@ impl Layout {
         Ok(values)
     }
 
-    /// Instance columns as field elements.
-    pub fn instance_scalars(instances: &[Vec<i64>]) -> Vec<Vec<Fr>> {
-        instances
-            .iter()
-            .map(|c| c.iter().map(|v| field(*v)).collect())
-            .collect()
+    /// Instance columns as field elements, with the digests in row 0 of the first of them.
+    pub fn instance_scalars(instances: &[Vec<i64>], digests: &[Fr]) -> Vec<Vec<Fr>> {
+        let scalars = |column: &Vec<i64>| column.iter().map(|v| field(*v)).collect();
+        let mut columns: Vec<Vec<Fr>> = instances.iter().map(scalars).collect();
+        let places = columns.iter_mut().filter_map(|c| c.first_mut());
+        places.zip(digests).for_each(|(to, digest)| *to = *digest);
+        columns
     }
 }

@@ -1,7 +1,7 @@
 //! The activation rows and the two chains over them.
 
 use super::path::{self, Monomial, Step};
-use super::{Cell, Layout, NodeRows, Public, Tensor, Visibility};
+use super::{Cell, Layout, NodeRows, Public, Shown, Tensor, Visibility};
 use crate::model::{Kind, Model, Table};
 use crate::profile::{Profile, fixed};
 
@@ -112,8 +112,13 @@ impl<'a> Activation<'a> {
         }
     }
 
-    /// Writes all rows.
+    /// Writes all rows; the digests of hashed sides stand in front, where the instance columns are short.
     pub(crate) fn write(&mut self, columns: &mut FixedColumns) {
+        if self.visibility.hashes() {
+            self.acc.advance(columns, 0, Monomial::default());
+            columns.set(fixed::INSTANCE, 0, -1);
+            self.rows.push(None);
+        }
         for index in 0..self.tensors.len() {
             let start = self.rows.len();
             let junk = self.write_tensor(columns, index);
@@ -215,21 +220,29 @@ impl<'a> Activation<'a> {
             Kind::Input { .. } if cell.at.is_some() => {
                 columns.set(fixed::CONSUME, row, 1);
                 columns.set(fixed::TAG, row, tensor.tag);
-                if self.visibility.input {
-                    columns.set(fixed::SCALE_A, row, 1);
-                    columns.set(fixed::INSTANCE, row, -1);
-                    self.record_public(tensor, group, position, row);
+                match self.visibility.input {
+                    Shown::Private => {}
+                    Shown::Public => {
+                        columns.set(fixed::SCALE_A, row, 1);
+                        columns.set(fixed::INSTANCE, row, -1);
+                        self.record_public(tensor, group, position, row);
+                    }
+                    // The hashed values come in with the opposite sign.
+                    Shown::Hashed => columns.set(fixed::SCALE_A, row, -1),
                 }
                 true
             }
             Kind::Input { .. } => true,
             Kind::Linear(linear) if linear.table == Table::Raw => {
                 let valid = cell.at.is_some();
-                if valid && self.visibility.output {
-                    columns.set(fixed::INSTANCE, row, 1);
-                    self.record_public(tensor, group, position, row);
-                } else {
-                    columns.set(fixed::SCALE_B, row, 1);
+                match self.visibility.output {
+                    Shown::Public if valid => {
+                        columns.set(fixed::INSTANCE, row, 1);
+                        self.record_public(tensor, group, position, row);
+                    }
+                    // The hashed values stand for the accumulators.
+                    Shown::Hashed if valid => {}
+                    _ => columns.set(fixed::SCALE_B, row, 1),
                 }
                 valid
             }

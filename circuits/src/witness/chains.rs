@@ -7,7 +7,9 @@ use rayon::prelude::*;
 use super::values::cell_index;
 use super::{Witness, field};
 use crate::layout::Layout;
-use crate::profile::{Chain, LIMB_BITS, LOOKUPS_PER_SUM, Profile, fixed};
+use crate::profile::{
+    Chain, HashFixed, LIMB_BITS, LOOKUPS_PER_SUM, Profile, boundary, fixed, hash_op,
+};
 
 /// Challenges of phase 2.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +138,7 @@ impl Witness {
             .collect()
     }
 
-    /// Columns of phase 3 in [`Chain`] order, rows `0..=last_row`. `second` are the columns of phase 2.
+    /// Columns of phase 3 in [`Chain`] order (the last where the profile hashes), rows `0..=last_row`. `second` are the columns of phase 2.
     pub(crate) fn third_phase(
         &self,
         layout: &Layout,
@@ -173,7 +175,13 @@ impl Witness {
                 }
                 let public = match value(fixed::INSTANCE, row) {
                     0 => Fr::ZERO,
-                    sign => field(i64::from(sign)) * fold(&self.instance, row),
+                    sign => {
+                        let digests = match row {
+                            0 => self.digests.iter().zip(&powers).map(|(d, p)| d * p).sum(),
+                            _ => Fr::ZERO,
+                        };
+                        field(i64::from(sign)) * (fold(&self.instance, row) + digests)
+                    }
                 };
                 let scale_a = field(i64::from(value(fixed::SCALE_A, row)));
                 let produced =
@@ -242,7 +250,34 @@ impl Witness {
                 Fr::ZERO
             };
         }
-        columns.into()
+        let mut columns: Vec<_> = columns.into();
+        if p.hash {
+            columns.push(self.hashed(layout, &Steps::new(ch, eta)));
+        }
+        columns
+    }
+
+    /// The chain over what the state absorbed, and over the digests.
+    fn hashed(&self, layout: &Layout, steps: &Steps) -> Vec<Fr> {
+        let p = &layout.profile;
+        let state = &self.hash[0];
+        let at = |column: usize, row: usize| layout.fixed[column].get(row).copied().unwrap_or(0);
+        let [op, num, den] =
+            [HashFixed::Op, HashFixed::Num, HashFixed::Den].map(|c| p.hash_fixed(c));
+        let mut sum = Fr::ZERO;
+        let mut column = vec![sum];
+        for row in 0..layout.last_row() {
+            let mut added = Fr::ZERO;
+            if at(op, row) == hash_op::ABSORB {
+                added = layout.hash.constants[row] * (state[row + 1] - state[row]);
+            }
+            if at(fixed::BOUNDARY, row) == boundary::DIGEST {
+                added = state[row];
+            }
+            sum = steps.apply(sum, added, at(num, row) as usize, at(den, row) as usize);
+            column.push(sum);
+        }
+        column
     }
 }
 
@@ -280,7 +315,7 @@ impl Steps {
 /// Numbers of columns by phase, for the circuit.
 pub(crate) fn phase_columns(p: &Profile) -> [std::ops::Range<usize>; 3] {
     [
-        0..p.m().end,
+        0..p.hash_state().end,
         p.u()..p.sums().end,
         p.sums().end..p.advice_columns(),
     ]

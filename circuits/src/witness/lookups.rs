@@ -1,8 +1,11 @@
 //! Phase 1 by row: lanes, lookups and their multiplicities, public values.
 
-use super::Witness;
+use std::collections::HashMap;
+
 use super::values::{Cells, cell_index};
+use super::{Witness, hash};
 use crate::layout::Layout;
+use crate::model::NodeId;
 use crate::profile::fixed;
 
 /// Lays the tensors' cells out in the rows of the layout.
@@ -39,20 +42,30 @@ pub(super) fn lay_out(layout: &Layout, tensors: Vec<Cells>) -> Witness {
         }
     }
     let mut instance = vec![vec![0i64; layout.instance_rows()]; p.lanes];
-    let ports = layout.model.outputs.len();
     let mut outputs: Vec<Vec<i64>> = layout
         .model
         .outputs
         .iter()
         .map(|o| vec![0; layout.model.nodes[o.node].shape.len()])
         .collect();
-    for (tensor, cells) in layout.tensors.iter().zip(&tensors) {
-        let Some(port) = layout
+    let mut inputs: Vec<Vec<i64>> = layout
+        .model
+        .inputs
+        .iter()
+        .map(|i| vec![0; layout.model.nodes[i.node].shape.len()])
+        .collect();
+    let mut ports: HashMap<NodeId, &mut Vec<i64>> = HashMap::new();
+    ports.extend(
+        layout
             .model
             .outputs
             .iter()
-            .position(|o| o.node == tensor.node)
-        else {
+            .map(|p| p.node)
+            .zip(&mut outputs),
+    );
+    ports.extend(layout.model.inputs.iter().map(|p| p.node).zip(&mut inputs));
+    for (tensor, cells) in layout.tensors.iter().zip(&tensors) {
+        let Some(values) = ports.get_mut(&tensor.node) else {
             continue;
         };
         let shape = layout.model.nodes[tensor.node].shape;
@@ -60,28 +73,26 @@ pub(super) fn lay_out(layout: &Layout, tensors: Vec<Cells>) -> Witness {
             let Some((n, y, x)) = row.at else { continue };
             for c in 0..shape.c {
                 let i = cell_index(tensor, p.lanes, c / p.lanes, position) + c % p.lanes;
-                outputs[port][((n * shape.c + c) * shape.h + y) * shape.w + x] = cells.public[i];
+                values[((n * shape.c + c) * shape.h + y) * shape.w + x] = cells.public[i];
             }
         }
     }
+    let value = |port: usize, element: usize| {
+        port.checked_sub(outputs.len())
+            .map_or_else(|| outputs[port][element], |input| inputs[input][element])
+    };
     for public in &layout.public {
-        let value = if public.port < ports {
-            outputs[public.port][public.element]
-        } else {
-            let cell =
-                layout.rows[public.row].expect("public values stand on rows of their tensors");
-            let tensor = &layout.tensors[cell.tensor as usize];
-            let first = cell_index(tensor, p.lanes, cell.group as usize, cell.position as usize);
-            tensors[cell.tensor as usize].public[first + public.lane]
-        };
-        instance[public.lane][public.row] = value;
+        instance[public.lane][public.row] = value(public.port, public.element);
     }
+    let (hash, digests) = hash::run(layout, value);
     let consumed = tensors.into_iter().map(|t| t.c).collect();
     Witness {
         lanes,
         multiplicities,
         lookups,
         instance,
+        hash,
+        digests,
         outputs,
         consumed,
     }

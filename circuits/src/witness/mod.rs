@@ -1,12 +1,15 @@
 //! The witness: the executor's values laid out in rows, and the running values of phases 2 and 3.
 
 mod chains;
+mod hash;
 mod lookups;
 mod phases;
 mod values;
 
 pub(crate) use chains::{Second, phase_columns};
-pub use phases::{PhaseValues, Phases};
+#[cfg(test)]
+pub(crate) use hash::run as hash_columns;
+pub use phases::{ColumnValues, Phases};
 pub use values::WitnessError;
 
 use halo2_proofs::halo2curves::bn256::Fr;
@@ -22,8 +25,12 @@ pub struct Witness {
     pub(crate) multiplicities: Vec<u64>,
     /// Table row of every lookup: by fraction (as the profile orders them) and activation row.
     pub(crate) lookups: Vec<Vec<u32>>,
-    /// Instance columns by lane.
+    /// Instance columns by lane, 0 where digests stand.
     pub(crate) instance: Vec<Vec<i64>>,
+    /// Columns of the hash, rows `0..=last_row`.
+    pub(crate) hash: Vec<Vec<Fr>>,
+    /// Digests in the order of [`Layout::digests`].
+    pub digests: Vec<Fr>,
     /// Values of the output nodes, NCHW, in the model's order.
     pub outputs: Vec<Vec<i64>>,
     /// Per tensor the consumed values by group, position and lane.
@@ -49,8 +56,13 @@ impl Witness {
         Ok(lookups::lay_out(layout, tensors))
     }
 
-    /// The instance columns, one for each lane.
+    /// The instance columns, one for each lane; 0 where digests stand.
     pub fn instances(&self) -> &[Vec<i64>] {
         &self.instance
+    }
+
+    /// The instance columns as field elements, digests included.
+    pub fn scalars(&self) -> Vec<Vec<Fr>> {
+        Layout::instance_scalars(&self.instance, &self.digests)
     }
 }

@@ -5,13 +5,13 @@ use halo2_proofs::halo2curves::bn256::Fr;
 use super::{Second, Witness};
 use crate::layout::Layout;
 
-/// The advice columns of one phase, in the order of the constraint system, rows from 0.
+/// An advice column, rows from 0.
 #[derive(Clone, Debug)]
-pub enum PhaseValues {
-    /// Phase 1: small integers.
-    Small(Vec<Vec<i64>>),
-    /// Phases 2 and 3: field elements.
-    Dense(Vec<Vec<Fr>>),
+pub enum ColumnValues {
+    /// Small integers: lanes and multiplicities.
+    Small(Vec<i64>),
+    /// Field elements: the hash and the columns of phases 2 and 3.
+    Dense(Vec<Fr>),
 }
 
 /// Hands out the columns phase by phase.
@@ -32,10 +32,11 @@ impl<'a> Phases<'a> {
         }
     }
 
-    /// The columns of `phase` (0, 1, 2) given the challenges drawn so far: none, then `δ, ζ, βx, βy`, then also `η, λ`.
+    /// The columns of `phase` (0, 1, 2) in the order of the constraint system, given the challenges drawn so far: none, then `δ, ζ, βx, βy`, then also `η, λ`.
     ///
     /// `None` where phases are asked for out of order.
-    pub fn next(&mut self, phase: usize, challenges: &[Fr]) -> Option<PhaseValues> {
+    pub fn next(&mut self, phase: usize, challenges: &[Fr]) -> Option<Vec<ColumnValues>> {
+        let dense = |columns: Vec<Vec<Fr>>| columns.into_iter().map(ColumnValues::Dense).collect();
         match (phase, challenges) {
             (0, _) => {
                 let mut columns = self.witness.lanes.clone();
@@ -45,7 +46,14 @@ impl<'a> Phases<'a> {
                     let entries = self.witness.multiplicities.iter().skip(t * rows).take(rows);
                     entries.map(|m| *m as i64).collect()
                 }));
-                Some(PhaseValues::Small(columns))
+                let hash = self.witness.hash.iter().cloned().map(ColumnValues::Dense);
+                Some(
+                    columns
+                        .into_iter()
+                        .map(ColumnValues::Small)
+                        .chain(hash)
+                        .collect(),
+                )
             }
             (1, &[delta, zeta, beta_x, beta_y]) => {
                 let second = Second {
@@ -56,11 +64,11 @@ impl<'a> Phases<'a> {
                 };
                 let columns = self.witness.second_phase(self.layout, second);
                 self.second = Some((second, columns.clone()));
-                Some(PhaseValues::Dense(columns))
+                Some(dense(columns))
             }
             (2, &[_, _, _, _, eta, _]) => {
                 let (challenges, columns) = self.second.take()?;
-                Some(PhaseValues::Dense(self.witness.third_phase(
+                Some(dense(self.witness.third_phase(
                     self.layout,
                     challenges,
                     eta,

@@ -34,6 +34,13 @@ pub fn run(args: &Inspect, _: &Ui) -> Result<Outcome> {
         .row(["version", &header.version.to_string()])
         .row(["size", &ui::bytes(header.file_bytes)])
         .row(["hash", &header.hash]);
+    let digests = match header.kind {
+        Kind::Proof => pipeline::read_proof(&args.file)?.digests_hex(),
+        _ => vec![],
+    };
+    for digest in &digests {
+        table.row(["digest", digest]);
+    }
     if header.insecure {
         table.row(["warning", pipeline::INSECURE]);
     }
@@ -46,7 +53,7 @@ pub fn run(args: &Inspect, _: &Ui) -> Result<Outcome> {
         ),
         json!({
             "kind": header.kind.to_string(), "version": header.version, "file_bytes": header.file_bytes, "hash": header.hash,
-            "insecure": header.insecure,
+            "insecure": header.insecure, "digests": digests,
         }),
     ))
 }
@@ -83,8 +90,11 @@ fn model(compiled: &CompiledModel) -> Result<Outcome> {
         .row([
             "rows",
             &format!(
-                "{} of activations, {} of weights, {} of tables, side by side",
-                facts.rows_by_use[0], facts.rows_by_use[1], facts.rows_by_use[2]
+                "{} of activations, {} of weights, {} of tables, {} of hashing, side by side",
+                facts.rows_by_use[0],
+                facts.rows_by_use[1],
+                facts.rows_by_use[2],
+                facts.rows_by_use[3]
             ),
         ])
         .row([
@@ -101,6 +111,20 @@ fn model(compiled: &CompiledModel) -> Result<Outcome> {
                 &format!("{} {:?}, scale {:.6e}", port.name, port.shape, port.scale),
             ]);
         }
+    }
+    for side in &facts.hashed {
+        let (digest, packing) = (side.digest, side.digest.packing);
+        head.row([
+            "digest",
+            &format!(
+                "of the {:?}: {} values of {} bits from {} on",
+                digest.side,
+                digest.count,
+                packing.bits(),
+                packing.lo()
+            )
+            .to_lowercase(),
+        ]);
     }
     let mut layers = Table::with_header(&[
         "#",

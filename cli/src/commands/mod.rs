@@ -8,6 +8,7 @@ pub mod compile;
 pub mod demo;
 pub mod deploy;
 pub mod export;
+pub mod hash;
 pub mod inspect;
 pub mod prove;
 pub mod run;
@@ -24,6 +25,7 @@ pub fn run(command: &Command, ui: &Ui) -> Result<Outcome> {
         Command::Run(args) => run::run(args, ui),
         Command::Srs(args) => srs::run(args, ui),
         Command::Setup(args) => setup::run(args, ui),
+        Command::Hash(args) => hash::run(args, ui),
         Command::Prove(args) => prove::run(args, ui),
         Command::Verify(args) => verify::run(args, ui),
         Command::Export(args) => export::run(args, ui),

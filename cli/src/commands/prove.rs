@@ -22,15 +22,7 @@ use crate::{
 pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
     let compiled = pipeline::read_model(&args.model)?;
     let paths = KeyPaths::in_folder(&args.keys);
-    let items = pipeline::load_inputs(&compiled.model, &args.input)?;
-    let item = items.get(args.index).ok_or_else(|| {
-        CliError::Input(format!(
-            "`{}` holds {} inputs; --index {} is not below that",
-            args.input.display(),
-            items.len(),
-            args.index
-        ))
-    })?;
+    let item = &pipeline::load_input(&compiled.model, &args.input, args.index)?;
     let pk_path = args.pk.as_deref().unwrap_or(&paths.pk);
     let pk = pipeline::read_pk(pk_path, &compiled)?;
     let srs_path = args.srs.as_deref().unwrap_or(&paths.srs);
@@ -52,12 +44,13 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
     let file_bytes = pipeline::write_proof(&args.proof, &proof)?;
     let facts = pipeline::facts(&compiled)?;
     let outputs = pipeline::execute(&compiled.model, item)?;
+    let digests = pipeline::digests(&compiled, item)?;
 
     let mut report = json!({
         "model": facts.model, "model_id": facts.model_id, "k": facts.k, "prover": args.prover.name(),
         "prove_s": ui::seconds(cold), "peak_mib": peak, "proof_bytes": proof.bytes().len(),
         "public_values": facts.public_values, "file": args.proof, "file_bytes": file_bytes,
-        "insecure": proof.insecure(), "outputs": tensors::json(&outputs)["outputs"],
+        "insecure": proof.insecure(), "outputs": tensors::json(&outputs)["outputs"], "digests": digests,
     });
     let mut table = Table::new();
     table.row(["time", &ui::duration(cold)]);
@@ -103,6 +96,9 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
         ]);
     for output in &outputs {
         table.row([&output.name, &output.summary()]);
+    }
+    for digest in &digests {
+        table.row(digest.row());
     }
     if proof.insecure() {
         table.row(["warning", INSECURE]);

@@ -29,15 +29,21 @@ pub fn run(args: &Verify, ui: &Ui) -> Result<Outcome> {
                 .unwrap_or("none: the key does not fit a contract"),
         ])
         .row(["time", &ui::duration(took)]);
-    let public = match &verdict {
-        Ok(()) => pipeline::public_tensors(&vk, &proof)?,
+    let (public, digests) = match &verdict {
+        Ok(()) => (
+            pipeline::public_tensors(&vk, &proof)?,
+            pipeline::proof_digests(&vk, &proof),
+        ),
         Err(why) => {
             table.row(["reason", why]);
-            vec![]
+            (vec![], vec![])
         }
     };
     for tensor in &public {
         table.row([&tensor.name, &tensor.summary()]);
+    }
+    for digest in &digests {
+        table.row(digest.row()).row(["of", &digest.recipe()]);
     }
     if vk.insecure() {
         table.row(["warning", INSECURE]);
@@ -50,6 +56,7 @@ pub fn run(args: &Verify, ui: &Ui) -> Result<Outcome> {
             "accepted": accepted, "reason": verdict.err(), "model": vk.model_name(), "model_id": vk.model_id(),
             "key_id": key_id,
             "verify_ms": ui::milliseconds(took), "insecure": vk.insecure(), "public": tensors::json(&public)["outputs"],
+            "digests": digests,
         }),
         accepted,
     })

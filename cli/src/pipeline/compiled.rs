@@ -7,14 +7,14 @@ use sha3::{Digest, Keccak256};
 pub use tensorseal_circuits::model::Model;
 use tensorseal_circuits::{
     compiled, executor,
-    layout::{Layout, Optimize, Visibility},
+    layout::{self, Layout, Optimize, Shown, Side, Visibility},
     model::{Kind as NodeKind, Op, Port, Table},
     ports,
     quantize::inputs::InputSpec,
 };
 use tensorseal_prover::artifact::Kind;
 
-use super::{Item, files, float::load_items};
+use super::{DigestValue, HashedSide, Item, files, float::load_items};
 use crate::{CliError, Result, args, tensors::Tensor};
 
 /// An integer model and its layout.
@@ -54,8 +54,10 @@ pub struct Facts {
     pub output: &'static str,
     /// Public values of a proof.
     pub public_values: usize,
-    /// Rows used by activations, by weights, by lookup tables: they share the circuit's rows.
-    pub rows_by_use: [usize; 3],
+    /// Rows used by activations, by weights, by lookup tables, by hashing: they share the circuit's rows.
+    pub rows_by_use: [usize; 4],
+    /// What is hashed, and how.
+    pub hashed: Vec<HashedSide>,
     /// Layer by layer.
     pub layers: Vec<LayerFacts>,
 }
@@ -88,10 +90,14 @@ pub fn goal(optimize: args::Optimize) -> Optimize {
 
 /// Lays a quantized model out.
 pub fn plan(model: Model, layout: &args::Layout) -> Result<CompiledModel> {
-    let public = |visibility| visibility == args::Visibility::Public;
+    let shown = |visibility| match visibility {
+        args::Visibility::Public => Shown::Public,
+        args::Visibility::Private => Shown::Private,
+        args::Visibility::Hashed => Shown::Hashed,
+    };
     let visibility = Visibility {
-        input: public(layout.input),
-        output: public(layout.output),
+        input: shown(layout.input),
+        output: shown(layout.output),
     };
     let what = format!("laying out `{}`", model.name);
     let (compiled, planned) =
@@ -133,17 +139,19 @@ impl CompiledModel {
 /// Figures of a compiled model.
 pub fn facts(compiled: &CompiledModel) -> Result<Facts> {
     let CompiledModel { layout, .. } = compiled;
-    let visible = |public| if public { "public" } else { "private" };
+    let visible = |shown| match shown {
+        Shown::Public => "public",
+        Shown::Private => "private",
+        Shown::Hashed => "hashed",
+    };
     let stats = &layout.stats;
-    let ports = |public: bool, ports: &[Port]| {
-        if public {
-            ports
-                .iter()
-                .map(|port| port.shape.iter().product::<usize>())
-                .sum()
-        } else {
-            0
-        }
+    let ports = |shown: Shown, ports: &[Port]| match shown {
+        Shown::Public => ports
+            .iter()
+            .map(|port| port.shape.iter().product::<usize>())
+            .sum(),
+        Shown::Hashed => 1,
+        Shown::Private => 0,
     };
     let layers = layout.model.nodes.iter().map(|node| {
         let rows = stats.nodes.iter().find(|rows| rows.name == node.name);
@@ -171,7 +179,12 @@ pub fn facts(compiled: &CompiledModel) -> Result<Facts> {
         output: visible(layout.visibility.output),
         public_values: ports(layout.visibility.input, &compiled.model.inputs)
             + ports(layout.visibility.output, &compiled.model.outputs),
-        rows_by_use: [stats.activation, stats.contraction, stats.table],
+        rows_by_use: [stats.activation, stats.contraction, stats.table, stats.hash],
+        hashed: layout
+            .digests()
+            .iter()
+            .map(|digest| HashedSide::new(&compiled.model, digest))
+            .collect(),
         layers: layers.collect(),
     })
 }
@@ -246,6 +259,19 @@ pub fn load_inputs(model: &Model, path: &Path) -> Result<Vec<Item>> {
     load_items(&specs, path)
 }
 
+/// One batch of a file of inputs.
+pub fn load_input(model: &Model, path: &Path, index: usize) -> Result<Item> {
+    let mut items = load_inputs(model, path)?;
+    if index >= items.len() {
+        return Err(CliError::Input(format!(
+            "`{}` holds {} inputs; --index {index} is not below that",
+            path.display(),
+            items.len(),
+        )));
+    }
+    Ok(items.swap_remove(index))
+}
+
 /// The integer tensors of a batch of inputs.
 pub fn check_inputs(model: &Model, item: &Item) -> Result<Vec<Vec<i64>>> {
     let quantize = |(port, values): (&Port, &Vec<f32>)| {
@@ -256,10 +282,35 @@ pub fn check_inputs(model: &Model, item: &Item) -> Result<Vec<Vec<i64>>> {
     model.inputs.iter().zip(item).map(quantize).collect()
 }
 
+/// The digests that a proof of one batch of inputs shows.
+pub fn digests(compiled: &CompiledModel, item: &Item) -> Result<Vec<DigestValue>> {
+    let model = &compiled.model;
+    let failed = |why: &dyn std::error::Error| running_failed(model, why);
+    let inputs = check_inputs(model, item)?;
+    let values = executor::run(model, &inputs).map_err(|why| failed(&why))?;
+    let outputs: Vec<Vec<i64>> = model
+        .outputs
+        .iter()
+        .map(|p| values[p.node].clone())
+        .collect();
+    let compute = |digest: &layout::Digest| {
+        let (ports, tensors) = match digest.side {
+            Side::Input => (&model.inputs, &inputs),
+            Side::Output => (&model.outputs, &outputs),
+        };
+        let value = digest.compute(ports, tensors).map_err(|why| failed(&why))?;
+        Ok(HashedSide::new(model, digest).with(&value))
+    };
+    compiled.layout.digests().iter().map(compute).collect()
+}
+
+fn running_failed(model: &Model, why: &dyn std::error::Error) -> CliError {
+    CliError::Input(format!("running `{}`: {why}", model.name))
+}
+
 /// Runs the integer model on one batch of inputs; the outputs as real numbers.
 pub fn execute(model: &Model, item: &Item) -> Result<Vec<Tensor>> {
-    let failed =
-        |why: &dyn std::error::Error| CliError::Input(format!("running `{}`: {why}", model.name));
+    let failed = |why: &dyn std::error::Error| running_failed(model, why);
     let values = executor::run(model, &check_inputs(model, item)?).map_err(|why| failed(&why))?;
     let output = |port: &Port| {
         let values = ports::dequantize(port, &values[port.node]).map_err(|why| failed(&why))?;

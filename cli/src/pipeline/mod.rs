@@ -4,27 +4,30 @@
 //! |---|---|
 //! | [`float`] | import, calibration, quantization, the error against the float model |
 //! | [`compiled`] | layout, the integer executor, figures of a compiled model |
+//! | [`digests`] | what hashed sides show |
 //! | [`proof`] | reference strings, keys, proving, verifying |
 //! | [`files`] | reading and writing, always whole files |
 
 pub mod compiled;
+pub mod digests;
 pub mod files;
 pub mod float;
 pub mod proof;
 
 pub use compiled::{
-    CompiledModel, Facts, LayerFacts, Model, check_inputs, execute, facts, load_inputs, plan,
-    read_model, write_model,
+    CompiledModel, Facts, LayerFacts, Model, check_inputs, digests, execute, facts, load_input,
+    load_inputs, plan, read_model, write_model,
 };
+pub use digests::{DigestValue, HashedSide};
 pub use files::{
     Header, create_folder, memory_mib, peak_memory_mib, read_file, read_header, read_labels,
     recent_peak_memory_mib, reset_peak_memory, write_file,
 };
 pub use float::{FloatModel, OutputError, Quantized};
 pub use proof::{
-    KeyPaths, Keys, Pk, Prepared, Proof, Srs, Vk, dev_srs, prepare, prove, prove_plain,
-    prover_plan, public_tensors, read_pk, read_proof, read_srs, read_vk, setup, verify, write_pk,
-    write_proof, write_srs, write_vk,
+    KeyPaths, Keys, Pk, Prepared, Proof, Srs, Vk, dev_srs, prepare, proof_digests, prove,
+    prove_plain, prover_plan, public_tensors, read_pk, read_proof, read_srs, read_vk, setup,
+    verify, write_pk, write_proof, write_srs, write_vk,
 };
 
 /// Said of everything made with a development reference string.

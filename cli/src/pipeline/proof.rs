@@ -11,20 +11,24 @@ use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 use tensorseal_circuits::{
     circuit::ModelCircuit,
-    layout::{Layout, PublicValues},
+    layout::{Layout, PublicValues, Shown},
     model::Port,
     ports,
     profile::Profile,
-    witness::{PhaseValues, Phases, Witness},
+    witness::{ColumnValues, Phases, Witness},
 };
 use tensorseal_prover::{
     self as prover, ProvingKey, VerifyingKey,
     artifact::Kind,
     fast::{self, ColumnWitness, PlanSummary, Prover, Values},
+    transcript::{scalar_from_bytes, scalar_to_bytes},
 };
 use tracing::debug_span;
 
-use super::{CompiledModel, Item, compiled::check_inputs, files};
+use super::{
+    CompiledModel, DigestValue, HashedSide, Item, compiled::check_inputs, digests::digest_hex,
+    files,
+};
 use crate::{CliError, Result, chain, tensors::Tensor};
 
 /// A structured reference string.
@@ -87,6 +91,8 @@ struct KeyInfo {
     model_id: [u8; 32],
     profile: Profile,
     public: Vec<PublicPort>,
+    /// In the order of their instance columns, from the first on.
+    hashed: Vec<HashedSide>,
 }
 
 /// A public tensor, and where its values stand among a proof's public values.
@@ -101,7 +107,7 @@ impl KeyInfo {
     fn new(compiled: &CompiledModel) -> Self {
         let layout = &*compiled.layout;
         let mut public = Vec::new();
-        for (ports, visible, first) in [
+        for (ports, shown, first) in [
             (&compiled.model.outputs, layout.visibility.output, 0),
             (
                 &compiled.model.inputs,
@@ -109,7 +115,10 @@ impl KeyInfo {
                 compiled.model.outputs.len(),
             ),
         ] {
-            for (index, port) in ports.iter().enumerate().filter(|_| visible) {
+            for (index, port) in ports.iter().enumerate() {
+                if shown != Shown::Public {
+                    continue;
+                }
                 public.push(PublicPort {
                     port: port.clone(),
                     cells: public_cells(layout, port, first + index),
@@ -121,6 +130,11 @@ impl KeyInfo {
             model_id: compiled.id,
             profile: layout.profile,
             public,
+            hashed: layout
+                .digests()
+                .iter()
+                .map(|digest| HashedSide::new(&compiled.model, digest))
+                .collect(),
         }
     }
 
@@ -318,6 +332,14 @@ pub fn read_vk(path: &Path) -> Result<Vk> {
             )));
         }
     }
+    let columns = key.instance_rows().iter().filter(|rows| **rows > 0).count();
+    let in_place = |(i, side): (usize, &HashedSide)| side.digest.lane == i && i < columns;
+    if !info.hashed.iter().enumerate().all(in_place) {
+        return Err(CliError::Input(format!(
+            "{}: damaged key, make it again",
+            path.display()
+        )));
+    }
     Ok(Vk { info, key })
 }
 
@@ -351,15 +373,17 @@ impl Prepared<'_> {
     pub fn prove(&self, item: &Item) -> Result<Proof> {
         let span = debug_span!("execute").entered();
         let (witness, instances) = execute_for_proof(self.compiled, item)?;
+        let digests = witness.digests.clone();
         drop(span);
         let mut columns = WholeColumns(Phases::new(&self.compiled.layout, &witness));
-        let scalars = Layout::instance_scalars(&instances);
+        let scalars = Layout::instance_scalars(&instances, &digests);
         let bytes = self
             .prover
             .prove_columns(&mut columns, &scalars, OsRng)
             .map_err(|why| proving_failed(self.compiled, &why))?;
         Ok(Proof {
             instances,
+            digests,
             bytes,
             insecure: self.insecure,
         })
@@ -371,12 +395,13 @@ struct WholeColumns<'a>(Phases<'a>);
 
 impl ColumnWitness for WholeColumns<'_> {
     fn phase(&mut self, phase: usize, challenges: &[Fr]) -> Vec<Values> {
-        match self.0.next(phase, challenges) {
-            Some(PhaseValues::Small(columns)) => columns.into_iter().map(Values::Small).collect(),
-            Some(PhaseValues::Dense(columns)) => columns.into_iter().map(Values::Dense).collect(),
-            // The prover says that columns are missing.
-            None => vec![],
-        }
+        let values = |column| match column {
+            ColumnValues::Small(values) => Values::Small(values),
+            ColumnValues::Dense(values) => Values::Dense(values),
+        };
+        // Where there are none, the prover says that columns are missing.
+        let columns = self.0.next(phase, challenges).unwrap_or_default();
+        columns.into_iter().map(values).collect()
     }
 }
 
@@ -407,14 +432,16 @@ pub fn prove(compiled: &CompiledModel, pk: &Pk, srs: &Srs, item: &Item) -> Resul
 /// Makes a proof with the plain prover, for comparison.
 pub fn prove_plain(compiled: &CompiledModel, pk: &Pk, srs: &Srs, item: &Item) -> Result<Proof> {
     let (witness, instances) = execute_for_proof(compiled, item)?;
+    let digests = witness.digests.clone();
     let circuit = ModelCircuit::with_witness(compiled.layout.clone(), Arc::new(witness));
     // The circuit computes from its own values and reads no cell back.
     let options = prover::ProveOptions::default().read_back(false);
-    let scalars = Layout::instance_scalars(&instances);
+    let scalars = Layout::instance_scalars(&instances, &digests);
     let bytes = prover::prove_with(options, &srs.0, &pk.key, &circuit, &scalars, OsRng)
         .map_err(|why| proving_failed(compiled, &why))?;
     Ok(Proof {
         instances,
+        digests,
         bytes,
         insecure: srs.insecure(),
     })
@@ -433,14 +460,22 @@ pub fn verify(vk: &Vk, proof: &Proof) -> Result<(), String> {
             "the unused public value in column {column}, row {row} is not zero"
         ));
     }
+    let (expected, got) = (vk.info.hashed.len(), proof.digests.len());
+    if expected != got {
+        return Err(format!(
+            "the proof has {got} digests, and those of this key have {expected}"
+        ));
+    }
     prover::verify(&vk.key, &proof.scalars(), &proof.bytes).map_err(|why| why.to_string())
 }
 
-/// A proof with its public values, which are small integers all of them.
+/// A proof with its public values: small integers, and digests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proof {
-    /// By instance column.
+    /// By instance column, 0 where digests stand.
     instances: Vec<Vec<i64>>,
+    /// In row 0 of the instance columns, from the first on.
+    digests: Vec<Fr>,
     bytes: Vec<u8>,
     insecure: bool,
 }
@@ -456,14 +491,19 @@ impl Proof {
         &self.bytes
     }
 
-    /// The public values by instance column.
+    /// The small public values by instance column, 0 where digests stand.
     pub fn instances(&self) -> &[Vec<i64>] {
         &self.instances
     }
 
     /// The public values as the circuit has them, by instance column.
     pub fn scalars(&self) -> Vec<Vec<Fr>> {
-        Layout::instance_scalars(&self.instances)
+        Layout::instance_scalars(&self.instances, &self.digests)
+    }
+
+    /// The digests in hex, whatever they are of.
+    pub fn digests_hex(&self) -> Vec<String> {
+        self.digests.iter().map(digest_hex).collect()
     }
 
     /// The same proof with the `element`-th value of the first public tensor raised by one: a lie.
@@ -483,21 +523,32 @@ fn logical(port: &Port, element: usize) -> usize {
 
 /// Writes a proof; the size of the file.
 pub fn write_proof(path: &Path, proof: &Proof) -> Result<u64> {
-    let payload = postcard::to_allocvec(&(&proof.instances, &proof.bytes)).expect("plain data");
+    let digests: Vec<[u8; 32]> = proof.digests.iter().map(scalar_to_bytes).collect();
+    let payload =
+        postcard::to_allocvec(&(&proof.instances, digests, &proof.bytes)).expect("plain data");
     files::write_artifact(path, Kind::Proof, proof.insecure, &payload)
 }
 
 /// Reads a proof.
 pub fn read_proof(path: &Path) -> Result<Proof> {
     let artifact = files::read_artifact(path, Kind::Proof)?;
-    let (instances, bytes) = postcard::from_bytes(&artifact.payload).map_err(|why| {
-        CliError::input(
-            format!("{}: not a proof of this version", path.display()),
-            why,
-        )
+    let (instances, digests, bytes): (_, Vec<[u8; 32]>, _) =
+        postcard::from_bytes(&artifact.payload).map_err(|why| {
+            CliError::input(
+                format!("{}: not a proof of this version", path.display()),
+                why,
+            )
+        })?;
+    let digests: Option<Vec<Fr>> = digests.iter().map(scalar_from_bytes).collect();
+    let digests = digests.ok_or_else(|| {
+        CliError::Input(format!(
+            "{}: a digest is not below the field's order; the proof is damaged",
+            path.display()
+        ))
     })?;
     Ok(Proof {
         instances,
+        digests,
         bytes,
         insecure: artifact.flags.insecure,
     })
@@ -526,4 +577,10 @@ pub fn public_tensors(vk: &Vk, proof: &Proof) -> Result<Vec<Tensor>> {
         })
     };
     vk.info.public.iter().map(tensor).collect()
+}
+
+/// The digests of a proof. Says nothing about the proof: verify it.
+pub fn proof_digests(vk: &Vk, proof: &Proof) -> Vec<DigestValue> {
+    let sides = vk.info.hashed.iter().zip(&proof.digests);
+    sides.map(|(side, value)| side.with(value)).collect()
 }
