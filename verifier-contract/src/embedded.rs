@@ -32,4 +32,14 @@ const EMBEDDED: &[(&str, &str, &str)] = &[
         include_str!("../contracts/profiles/w4f128b2t2.sol"),
         include_str!("../contracts/profiles/w4f128b2t2.json"),
     ),
+    (
+        "w2f8b1t1h",
+        include_str!("../contracts/profiles/w2f8b1t1h.sol"),
+        include_str!("../contracts/profiles/w2f8b1t1h.json"),
+    ),
+    (
+        "w4f32b2t2h",
+        include_str!("../contracts/profiles/w4f32b2t2h.sol"),
+        include_str!("../contracts/profiles/w4f32b2t2h.json"),
+    ),
 ];

@@ -165,23 +165,32 @@ impl EmbeddedEvm {
     /// # Errors
     /// [`EvmError::Refused`] with the contract's reason, or why the call did not end.
     pub fn verify(&mut self, verifier: [u8; 20], calldata: &[u8]) -> Result<GasReport, EvmError> {
-        let to = TxKind::Call(Address::from(verifier));
+        let (output, gas) = self.call(verifier, calldata)?;
+        let mut one = [0; 32];
+        one[31] = 1;
+        if output != one {
+            return Err(EvmError::Output {
+                output: hex::encode(&output),
+            });
+        }
+        Ok(gas)
+    }
+
+    /// Calls a contract; what it returns. Nothing that the call does is kept.
+    ///
+    /// # Errors
+    /// [`EvmError`] as for [`verify`](Self::verify).
+    pub fn call(
+        &mut self,
+        contract: [u8; 20],
+        calldata: &[u8],
+    ) -> Result<(Vec<u8>, GasReport), EvmError> {
+        let to = TxKind::Call(Address::from(contract));
         match self.execute(to, calldata, false)? {
-            ExecutionResult::Success { gas, output, .. } => {
-                let output = output.into_data();
-                let mut one = [0; 32];
-                one[31] = 1;
-                if output[..] != one {
-                    return Err(EvmError::Output {
-                        output: hex::encode(&output),
-                    });
-                }
-                Ok(GasReport::new(
-                    calldata,
-                    gas.tx_gas_used(),
-                    gas.total_gas_spent(),
-                ))
-            }
+            ExecutionResult::Success { gas, output, .. } => Ok((
+                output.into_data().to_vec(),
+                GasReport::new(calldata, gas.tx_gas_used(), gas.total_gas_spent()),
+            )),
             other => Err(failure(other)),
         }
     }

@@ -12,7 +12,7 @@ use halo2_proofs::{
 };
 use tensorseal_circuits::{
     circuit::{Columns, configure},
-    profile::{Profile, fixed},
+    profile::{HashFixed, Profile, fixed},
 };
 
 /// Shape of the constraint system.
@@ -288,7 +288,8 @@ impl Circuit<Fr> for Idle {
             |mut region| {
                 for row in 0..8 {
                     region.assign_fixed(columns.fixed[fixed::ACTIVE], row, Fr::ONE);
-                    for (l, lane) in columns.fixed[fixed::LANE0..].iter().enumerate() {
+                    let lanes = &columns.fixed[fixed::LANE0..self.0.hash_fixed(HashFixed::Op)];
+                    for (l, lane) in lanes.iter().enumerate() {
                         region.assign_fixed(*lane, row, Fr::from((7 * l + row + 1) as u64));
                     }
                 }

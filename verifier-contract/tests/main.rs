@@ -6,6 +6,7 @@
 mod anvil;
 mod case;
 mod circuits;
+mod digest;
 mod gas;
 mod generated;
 mod keys;
@@ -15,6 +16,7 @@ mod verdicts;
 fn regenerate_and_gas() {
     if generated::regenerating() {
         generated::regenerate();
+        digest::regenerate();
     }
     gas::check();
 }
