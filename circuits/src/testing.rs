@@ -212,7 +212,7 @@ impl Builder {
     }
 }
 
-fn port(name: &str, node: NodeId, s: Shape) -> Port {
+pub(crate) fn port(name: &str, node: NodeId, s: Shape) -> Port {
     Port {
         name: name.into(),
         node,

@@ -4,6 +4,7 @@ use std::fs::File;
 
 use ndarray::{Array1, Array2};
 use ndarray_npy::NpzReader;
+use tensorseal_prover::artifact::{self, Kind};
 
 use crate::support::{Folder, repository};
 
@@ -259,4 +260,84 @@ fn a_batch_is_proved_with_everything_public() {
         ],
     );
     assert!(line.contains("20 inputs"), "{line}");
+}
+
+/// Compiles the digits with hashed sides, proves an image, and returns what `prove` and `hash` said.
+fn prove_hashed(folder: &Folder, flags: &[&str]) -> [serde_json::Value; 2] {
+    let samples = repository("fixtures/digits/digits_samples.npz");
+    let compile = [
+        "compile",
+        &repository("fixtures/digits/digits.onnx"),
+        "--calibration",
+        &repository("fixtures/digits/digits_calibration.npz"),
+        "-o",
+        "hashed.seal",
+    ];
+    folder.json(&[&compile[..], flags].concat());
+    folder.json(&["setup", "--model", "hashed.seal", "--dev"]);
+    let input = [
+        "--model",
+        "hashed.seal",
+        "--input",
+        &samples,
+        "--index",
+        "3",
+    ];
+    let hashed = folder.json(&[&["hash"][..], &input].concat());
+    let proved = folder.json(&[&["prove", "--proof", "p"][..], &input].concat());
+    [proved, hashed]
+}
+
+/// The digest that a proof shows is that of the input, for the verifier, the contract and the caller.
+#[test]
+fn a_hashed_input_is_one_public_value() {
+    let folder = Folder::new();
+    let [proved, hashed] = prove_hashed(&folder, &["--optimize", "gas", "--input", "hashed"]);
+    assert_eq!(proved["public_values"], 10 + 1);
+    assert_eq!(proved["digests"], hashed["digests"]);
+    let digest = &hashed["digests"][0];
+    assert_eq!(digest["side"], "input");
+    assert_eq!(digest["count"], 64);
+
+    let verified = folder.json(&["verify", "--proof", "p"]);
+    assert_eq!(verified["digests"], hashed["digests"]);
+    assert_eq!(verified["public"], proved["outputs"]);
+    let gas = folder.json(&["verify-onchain", "--proof", "p"]);
+    assert_eq!(gas["accepted"], true);
+    let digest = digest["digest"].as_str().expect("hex").to_owned();
+    let shown = folder.json(&["inspect", "p"]);
+    assert_eq!(shown["digests"][0], digest);
+    let shown = folder.run(&["inspect", "hashed.seal"]).stdout;
+    assert!(shown.contains("64 values"), "{shown}");
+
+    // Another digest: the proof file is made whole again, so that only the proof can tell.
+    let path = folder.path("p");
+    let proof = artifact::read(&path, Kind::Proof).expect("the proof");
+    let old = hex::decode(&digest[2..]).expect("hex");
+    let mut payload = proof.payload;
+    let at = payload.windows(32).position(|w| w == old);
+    payload[at.expect("the digest stands in the file") + 31] ^= 1;
+    artifact::write(&path, Kind::Proof, proof.flags, &payload).expect("a writable folder");
+    for command in ["verify", "verify-onchain"] {
+        let ran = folder.run(&[command, "--proof", "p"]);
+        assert_eq!(ran.code, 1, "{command}: {}{}", ran.stdout, ran.stderr);
+    }
+
+    folder.compile_digits();
+    let samples = repository("fixtures/digits/digits_samples.npz");
+    let line = folder.fails(2, &["hash", "--model", "digits.seal", "--input", &samples]);
+    assert!(line.contains("--input hashed"), "{line}");
+}
+
+#[test]
+fn both_sides_can_be_hashed() {
+    let folder = Folder::new();
+    let [proved, hashed] = prove_hashed(&folder, &["--input", "hashed", "--output", "hashed"]);
+    assert_eq!(proved["public_values"], 2);
+    assert_eq!(hashed["digests"].as_array().expect("digests").len(), 2);
+    let verified = folder.json(&["verify", "--proof", "p"]);
+    assert_eq!(verified["digests"], hashed["digests"]);
+    assert_eq!(verified["public"], serde_json::json!([]));
+    let on_chain = folder.json(&["verify-onchain", "--proof", "p"]);
+    assert_eq!(on_chain["accepted"], true);
 }

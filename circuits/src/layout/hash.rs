@@ -319,3 +319,97 @@ impl Writer<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use halo2_proofs::dev::MockProver;
+
+    use super::*;
+    use crate::circuit::ModelCircuit;
+    use crate::layout::{Layout, plan};
+    use crate::model::Node;
+    use crate::testing::{Builder, RELU, layer_kinds, port};
+    use crate::witness::Witness;
+
+    const HASHED: Visibility = Visibility {
+        input: Shown::Hashed,
+        output: Shown::Private,
+    };
+    const PROFILE: Profile = Profile {
+        lanes: 4,
+        fixed_lanes: 16,
+        limbs: 2,
+        tables: 1,
+        hash: true,
+    };
+
+    /// The layout and the input's digest, which the circuit accepts.
+    fn digest(model: &Model, inputs: &[Vec<i64>]) -> (Layout, Fr) {
+        let layout = Arc::new(plan(model, PROFILE, HASHED).unwrap());
+        let witness = Arc::new(Witness::new(&layout, inputs).unwrap());
+        let (instance, value) = (witness.scalars(), witness.digests[0]);
+        let circuit = ModelCircuit::with_witness(layout.clone(), witness);
+        let prover = MockProver::run(layout.k, &circuit, instance).unwrap();
+        assert_eq!(prover.verify(), Ok(()));
+        drop(circuit);
+        (Arc::into_inner(layout).unwrap(), value)
+    }
+
+    #[test]
+    fn values_are_hashed_in_the_order_of_their_port() {
+        let mut model = layer_kinds().swap_remove(0);
+        model.inputs[0].order = (0..12).rev().collect();
+        let values: Vec<i64> = (0..12).map(|i| i - 6).collect();
+        let (layout, got) = digest(&model, std::slice::from_ref(&values));
+        let backwards: Vec<i64> = values.iter().rev().copied().collect();
+        assert_eq!(Packing::of(-8, 7).digest(&backwards), Ok(got));
+        let computed = layout.digests()[0].compute(&model.inputs, &[values]);
+        assert_eq!(computed, Ok(got));
+    }
+
+    #[test]
+    fn several_inputs_are_hashed_one_after_the_other() {
+        let mut b = Builder::new("two inputs", 9, (1, 3, 2, 2));
+        let shape = b.shape(0);
+        b.model.nodes.push(Node {
+            name: "wide".into(),
+            shape,
+            kind: Kind::Input { lo: -3, hi: 40 },
+        });
+        b.model.inputs.push(port("wide", 1, shape));
+        let terms = vec![
+            b.conv(0, 4, (1, 1, 1, 0, 1)).0,
+            b.conv(1, 4, (1, 1, 1, 0, 1)).0,
+        ];
+        let hidden = b.push(terms, crate::model::Shape { c: 4, ..shape }, RELU);
+        let model = b.finish(hidden, 2);
+        let inputs: [Vec<i64>; 2] = [
+            (0..12).map(|i| i % 16 - 8).collect(),
+            (0..12).map(|i| 3 * i - 3).collect(),
+        ];
+        let (layout, got) = digest(&model, &inputs);
+        assert_eq!(layout.digests()[0].packing, Packing::of(-8, 40));
+        assert_eq!(Packing::of(-8, 40).digest(&inputs.concat()), Ok(got));
+    }
+
+    #[test]
+    fn what_cannot_be_bound_is_refused() {
+        let mut b = Builder::new("stride over inputs", 3, (1, 1, 4, 4));
+        let (term, shape) = b.conv(0, 2, (1, 2, 1, 0, 1));
+        let hidden = b.push(vec![term], shape, RELU);
+        let model = b.finish(hidden, 2);
+        let refused = plan(&model, PROFILE, HASHED).unwrap_err();
+        assert!(refused.to_string().contains("no layer reads"), "{refused}");
+
+        let plain = Profile {
+            hash: false,
+            ..PROFILE
+        };
+        for (profile, visibility) in [(plain, HASHED), (PROFILE, Visibility::default())] {
+            let refused = plan(&layer_kinds()[0], profile, visibility).unwrap_err();
+            assert!(matches!(refused, LayoutError::Hash { .. }), "{refused}");
+        }
+    }
+}
