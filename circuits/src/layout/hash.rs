@@ -253,8 +253,10 @@ impl Writer<'_> {
 
     fn side(&mut self, side: &HashedSide) {
         let packing = side.digest.packing;
-        let weights: Vec<Fr> = (0..packing.per_element())
+        let inverse = |w: Fr| Option::<Fr>::from(w.invert()).expect("powers of 2 are not 0");
+        let weights: Vec<(Fr, Fr)> = (0..packing.per_element())
             .map(|j| packing.weight(j))
+            .map(|w| (w, inverse(w)))
             .collect();
         self.columns
             .set(fixed::BOUNDARY, self.row(), boundary::LOAD);
@@ -284,7 +286,8 @@ impl Writer<'_> {
     }
 
     /// Adds an element to the state's first column, value by value: the one that the chain reaches first comes first.
-    fn absorb(&mut self, element: &[Value], weights: &[Fr]) {
+    /// `weights` are those of the places in an element, each with its inverse.
+    fn absorb(&mut self, element: &[Value], weights: &[(Fr, Fr)]) {
         let mut left: Vec<(usize, Value)> = element.iter().copied().enumerate().collect();
         while let Some(nearest) =
             (0..left.len()).min_by_key(|i| self.chain.earliest(left[*i].1.monomial))
@@ -293,12 +296,12 @@ impl Writer<'_> {
             self.wait(self.chain.earliest(value.monomial));
             let row = self.row();
             self.chain.advance(self.columns, row, value.monomial);
-            let inverse = Option::<Fr>::from(weights[j].invert()).expect("powers of 2 are not 0");
+            let (weight, inverse) = weights[j];
             self.push(hash_op::ABSORB, inverse);
             self.program.absorbed.push(Absorbed {
                 port: value.port,
                 element: value.element,
-                weight: weights[j],
+                weight,
             });
         }
     }

@@ -9,7 +9,7 @@ use tensorseal_circuits::{
     circuit::ModelCircuit,
     executor,
     graph::{self, Graph},
-    layout::{Layout, Optimize, Visibility, choose},
+    layout::{Optimize, Visibility, choose},
     model::Model,
     onnx::{self, ImportOptions, Reference},
     ports,
