@@ -6,7 +6,7 @@ use tensorseal_verifier_contract::{
     chain::{Account, Chain, ChainError, format_address, parse_address},
     codegen::VerifierLayout,
     evm::{EmbeddedEvm, EvmError},
-    key::{KeyData, SrsPoints},
+    key::KeyData,
     profiles::{self, Embedded},
 };
 
@@ -213,15 +213,12 @@ fn sending_error(why: ChainError) -> CliError {
 
 /// The contract's view of a key's constraint system.
 fn layout(vk: &Vk) -> Result<VerifierLayout> {
-    VerifierLayout::new(&vk.profile(), vk.key().halo2().cs())
+    VerifierLayout::strided(&vk.profile(), vk.key().halo2().cs(), vk.fold())
         .map_err(|why| CliError::input("the key's profile", why))
 }
 
 fn key_data(vk: &Vk) -> Result<KeyData> {
-    let rows = vk.key().instance_rows().first().copied().unwrap_or(0);
-    let points = SrsPoints::of(&vk.key().verifier_params());
-    KeyData::new(&layout(vk)?, vk.key().halo2(), rows, &points)
-        .map_err(|why| CliError::input("the key", why))
+    KeyData::of(&layout(vk)?, vk.key()).map_err(|why| CliError::input("the key", why))
 }
 
 fn contract(vk: &Vk) -> Result<Embedded> {
@@ -235,7 +232,7 @@ pub fn key_id(vk: &Vk) -> Option<String> {
 
 /// Calldata of the call that verifies a proof with the key at `key`.
 pub fn calldata(vk: &Vk, key: [u8; 20], proof: &Proof) -> Result<Vec<u8>> {
-    encode_verify(&layout(vk)?, key, &proof.scalars(), proof.bytes())
+    encode_verify(&layout(vk)?, key, &proof.scalars(vk), proof.bytes())
         .map_err(|why| CliError::input("the proof", why))
 }
 

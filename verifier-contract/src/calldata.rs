@@ -2,6 +2,7 @@
 //!
 //! The contract accepts one encoding only: head, instances, proof, in this order, with nothing after.
 
+use ff::Field;
 use halo2_proofs::halo2curves::bn256::Fr;
 use sha3::{Digest, Keccak256};
 
@@ -34,6 +35,18 @@ pub enum CalldataError {
         expected: usize,
         /// Its rows.
         found: usize,
+    },
+    /// A row between two public values holds something.
+    #[error(
+        "row {row} of instance column {column} stands between two public values of profile `{profile}` and is not 0"
+    )]
+    Between {
+        /// The profile.
+        profile: String,
+        /// The column.
+        column: usize,
+        /// The row.
+        row: usize,
     },
     /// The proof has another length than the profile's proofs.
     #[error("a proof of profile `{profile}` has {expected} bytes, not {found}")]
@@ -81,6 +94,19 @@ pub fn encode_verify(
             found: instances[column].len(),
         });
     }
+    let stride = layout.instance_stride();
+    for (column, values) in instances.iter().enumerate() {
+        let between = |(row, value): (usize, &Fr)| {
+            !row.is_multiple_of(stride) && !bool::from(value.is_zero())
+        };
+        if let Some(row) = values.iter().enumerate().position(between) {
+            return Err(CalldataError::Between {
+                profile: layout.profile().to_owned(),
+                column,
+                row,
+            });
+        }
+    }
     if proof.len() != layout.proof_bytes() {
         return Err(CalldataError::Proof {
             profile: layout.profile().to_owned(),
@@ -89,6 +115,7 @@ pub fn encode_verify(
         });
     }
     let words: Vec<[u8; 32]> = (0..rows)
+        .step_by(stride)
         .flat_map(|row| instances.iter().map(move |c| scalar_bytes(&c[row])))
         .collect();
     Ok(encode_words(key, &words, proof))

@@ -61,25 +61,36 @@ impl Case {
             public_rows: ROWS,
         };
         let initcode = initcode("tests/contracts", &shape.name());
-        Self::new(&shape.name(), &circuit, circuit.instances(), k, initcode)
+        Self::new(&shape.name(), &circuit, circuit.instances(), 1, k, initcode)
     }
 
     /// A real profile.
     pub(crate) fn profile(profile: Profile) -> Self {
         let initcode = initcode("contracts/profiles", &profile.name());
         let column = |l: usize| {
-            (0..ROWS)
-                .map(|row| Fr::from((l * ROWS + row) as u64))
-                .collect()
+            let mut values = vec![Fr::ZERO; ROWS * profile.fold];
+            for row in 0..ROWS {
+                values[row * profile.fold] = Fr::from((l * ROWS + row) as u64);
+            }
+            values
         };
         let instances = (0..profile.lanes).map(column).collect();
-        Self::new(&profile.name(), &Idle(profile), instances, 6, initcode)
+        let (name, idle) = (profile.name(), Idle(profile));
+        Self::new(
+            &name,
+            &idle,
+            instances,
+            profile.fold,
+            6 + profile.fold.ilog2(),
+            initcode,
+        )
     }
 
     fn new<C: Circuit<Fr>>(
         name: &str,
         circuit: &C,
         instances: Vec<Vec<Fr>>,
+        stride: usize,
         k: u32,
         initcode: Vec<u8>,
     ) -> Self {
@@ -88,7 +99,7 @@ impl Case {
         let pk = keygen(&srs, circuit, &rows).unwrap();
         let rng = ChaCha20Rng::seed_from_u64(7);
         let proof = prove(&srs, &pk, circuit, &instances, rng).unwrap();
-        let layout = VerifierLayout::new(name, pk.vk().halo2().cs()).unwrap();
+        let layout = VerifierLayout::strided(name, pk.vk().halo2().cs(), stride).unwrap();
         let key = KeyData::of(&layout, pk.vk()).unwrap();
         let mut evm = EmbeddedEvm::new();
         let verifier = evm.deploy(&initcode).unwrap();

@@ -36,22 +36,22 @@ pub(crate) fn node_modules() -> bool {
 
 /// What stands in a folder: layouts and sources, by profile.
 fn generate_all(folder: &str) -> BTreeMap<String, (VerifierLayout, String)> {
-    let mut systems: Vec<(String, ConstraintSystem<Fr>)> = Vec::new();
+    let mut systems: Vec<(String, ConstraintSystem<Fr>, usize)> = Vec::new();
     if folder == FOLDERS[0] {
         for p in profile::ALL {
             let mut cs = ConstraintSystem::default();
             configure(&mut cs, p);
-            systems.push((p.name(), cs));
+            systems.push((p.name(), cs, p.fold));
         }
     } else {
         for shape in SHAPES {
             let mut cs = ConstraintSystem::default();
             TestCircuit::configure_with_params(&mut cs, shape);
-            systems.push((shape.name(), cs));
+            systems.push((shape.name(), cs, 1));
         }
     }
-    let make = |(name, cs): (String, ConstraintSystem<Fr>)| {
-        let layout = VerifierLayout::new(&name, &cs).unwrap();
+    let make = |(name, cs, stride): (String, ConstraintSystem<Fr>, usize)| {
+        let layout = VerifierLayout::strided(&name, &cs, stride).unwrap();
         let source = generate(&layout, &cs).unwrap();
         (name, (layout, source))
     };
@@ -88,22 +88,27 @@ fn compile(
     layouts.iter().map(artifact).collect()
 }
 
-/// Writes sources, bytecode and the list that the crate embeds.
+/// Writes sources, bytecode and the list that the crate embeds; nothing is replaced unless all of it compiles.
 pub(crate) fn regenerate() {
     for folder in FOLDERS {
+        let generated = generate_all(folder);
+        let fresh = tempfile::tempdir().unwrap();
+        for (name, (_, source)) in &generated {
+            fs::write(fresh.path().join(format!("{name}.sol")), source).unwrap();
+        }
+        for (name, artifact) in compile(fresh.path(), &generated) {
+            let mut text = serde_json::to_string_pretty(&artifact).unwrap();
+            text.push('\n');
+            fs::write(fresh.path().join(format!("{name}.json")), text).unwrap();
+        }
         let path = crate_dir().join(folder);
         if path.exists() {
             fs::remove_dir_all(&path).unwrap();
         }
         fs::create_dir_all(&path).unwrap();
-        let generated = generate_all(folder);
-        for (name, (_, source)) in &generated {
-            fs::write(path.join(format!("{name}.sol")), source).unwrap();
-        }
-        for (name, artifact) in compile(&path, &generated) {
-            let mut text = serde_json::to_string_pretty(&artifact).unwrap();
-            text.push('\n');
-            fs::write(path.join(format!("{name}.json")), text).unwrap();
+        for file in fs::read_dir(fresh.path()).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), path.join(file.file_name())).unwrap();
         }
         if folder == FOLDERS[0] {
             fs::write(crate_dir().join("src/embedded.rs"), embedded_list()).unwrap();

@@ -176,8 +176,9 @@ proptest! {
         shape in (1..3usize, 1..7usize, 1..9usize, 1..9usize),
         layers in prop::collection::vec(layer(), 1..4),
         profile in prop::sample::select(&[
-            Profile { lanes: 4, fixed_lanes: 16, limbs: 2, tables: 1 },
-            Profile { lanes: 8, fixed_lanes: 8, limbs: 2, tables: 2 },
+            Profile { lanes: 4, fixed_lanes: 16, limbs: 2, tables: 1, fold: 1 },
+            Profile { lanes: 8, fixed_lanes: 8, limbs: 2, tables: 2, fold: 1 },
+            Profile { lanes: 2, fixed_lanes: 8, limbs: 2, tables: 1, fold: 4 },
         ]),
         seed in any::<u64>(),
         public in any::<bool>(),
@@ -191,7 +192,7 @@ proptest! {
         for (output, port) in witness.outputs.iter().zip(&model.outputs) {
             prop_assert_eq!(output, &tensors[port.node]);
         }
-        let instance = Layout::instance_scalars(witness.instances());
+        let instance = Layout::instance_scalars(&profile, witness.instances());
         let circuit = ModelCircuit::with_witness(layout.clone(), witness);
         let prover = MockProver::run(layout.k, &circuit, instance).expect("it runs");
         prop_assert_eq!(prover.verify(), Ok(()));

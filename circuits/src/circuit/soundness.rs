@@ -10,6 +10,7 @@ use halo2_proofs::{
     dev::MockProver,
     halo2curves::bn256::Fr,
     plonk::{ConstraintSystem, Expression},
+    poly::Rotation,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -18,7 +19,7 @@ use rayon::prelude::*;
 use super::{ModelCircuit, configure};
 use crate::layout::{Layout, Visibility, plan};
 use crate::model::Model;
-use crate::profile::{Chain, Profile, fixed};
+use crate::profile::{Chain, Place, Profile, fixed};
 use crate::testing;
 use crate::witness::{Second, Witness, field};
 
@@ -27,7 +28,10 @@ const SMALL: Profile = Profile {
     fixed_lanes: 16,
     limbs: 2,
     tables: 2,
+    fold: 1,
 };
+/// The same with several columns in one of halo2's.
+const FOLDED: Profile = Profile { fold: 4, ..SMALL };
 
 /// A planned model with an honest witness, and the means to evaluate its gates.
 struct Bench {
@@ -37,19 +41,39 @@ struct Bench {
     second: Second,
     eta: Fr,
     challenges: Vec<Fr>,
+    advice: Vec<Vec<Option<usize>>>,
+    fixed: Vec<Vec<Option<usize>>>,
 }
 
 type Columns = Vec<Vec<Fr>>;
 
+/// Columns of the circuit by column of halo2 and slot.
+fn columns_by_place(
+    folded: usize,
+    fold: usize,
+    places: impl Iterator<Item = Place>,
+) -> Vec<Vec<Option<usize>>> {
+    let mut out = vec![vec![None; fold]; folded];
+    for (i, place) in places.enumerate() {
+        let before = out[place.column][place.slot].replace(i);
+        assert_eq!(before, None, "two columns in one place");
+    }
+    out
+}
+
 impl Bench {
     fn new(model: &Model, visibility: Visibility) -> Self {
-        let layout = Arc::new(plan(model, SMALL, visibility).expect("the model fits"));
+        Self::of(model, SMALL, visibility)
+    }
+
+    fn of(model: &Model, p: Profile, visibility: Visibility) -> Self {
+        let layout = Arc::new(plan(model, p, visibility).expect("the model fits"));
         let mut rng = ChaCha20Rng::seed_from_u64(7);
         let inputs: Vec<Vec<i64>> = testing::random_inputs(model, &mut rng);
         let witness = Witness::new(&layout, &inputs).expect("the inputs fit");
         let challenges: Vec<Fr> = (0..6).map(|_| Fr::random(&mut rng)).collect();
         let mut cs = ConstraintSystem::default();
-        configure(&mut cs, &SMALL);
+        configure(&mut cs, &p);
         let gates = cs
             .gates()
             .iter()
@@ -73,6 +97,16 @@ impl Bench {
             second,
             eta: challenges[4],
             challenges,
+            advice: columns_by_place(
+                p.folded_advice_columns(),
+                p.fold,
+                (0..p.advice_columns()).map(|i| p.advice_place(i)),
+            ),
+            fixed: columns_by_place(
+                p.folded_fixed_columns(),
+                p.fold,
+                (0..p.fixed_columns()).map(|i| p.fixed_place(i)),
+            ),
         }
     }
 
@@ -97,7 +131,7 @@ impl Bench {
                     .collect()
             })
             .collect();
-        let mut m = vec![vec![Fr::ZERO; rows]; SMALL.tables];
+        let mut m = vec![vec![Fr::ZERO; rows]; self.layout.profile.tables];
         for (at, count) in witness.multiplicities.iter().enumerate() {
             let (table, row) = self.layout.table_row(at);
             m[table][row] = Fr::from(*count);
@@ -117,18 +151,32 @@ impl Bench {
         instance: &[Vec<i64>],
         rows: impl Iterator<Item = usize>,
     ) -> Vec<String> {
+        let p = &self.layout.profile;
         let mut out = Vec::new();
         for row in rows {
+            // The column and row of the circuit that a rotation from the first row of this one reads.
+            let place = |rotation: Rotation| {
+                let at = rotation.0 as usize;
+                (row + at / p.fold, at % p.fold)
+            };
             for (name, gate) in &self.gates {
                 let value = gate.evaluate(
                     &|c| c,
                     &|_| unreachable!("no selectors"),
-                    &|q| field(i64::from(self.fixed(q.column_index(), row))),
                     &|q| {
-                        columns[q.column_index()]
-                            .get(row + q.rotation().0 as usize)
-                            .copied()
-                            .unwrap_or(Fr::ZERO)
+                        if p.base() == Some(q.column_index()) {
+                            return Fr::ONE;
+                        }
+                        let (row, slot) = place(q.rotation());
+                        let column = self.fixed[q.column_index()][slot];
+                        let column = column.expect("a gate reads a column of the circuit");
+                        field(i64::from(self.fixed(column, row)))
+                    },
+                    &|q| {
+                        let (row, slot) = place(q.rotation());
+                        let column = self.advice[q.column_index()][slot];
+                        let column = column.expect("a gate reads a column of the circuit");
+                        columns[column].get(row).copied().unwrap_or(Fr::ZERO)
                     },
                     &|q| field(instance[q.column_index()].get(row).copied().unwrap_or(0)),
                     &|c| self.challenges[c.index()],
@@ -177,8 +225,8 @@ impl Bench {
 }
 
 /// Changes each cell in turn and leaves everything else as it was.
-fn every_cell_is_bound(model: &Model, visibility: Visibility) {
-    let bench = Bench::new(model, visibility);
+fn every_cell_is_bound(model: &Model, profile: Profile, visibility: Visibility) {
+    let bench = Bench::of(model, profile, visibility);
     let columns = bench.columns(&bench.witness);
     let last = bench.layout.last_row();
     assert_eq!(
@@ -212,7 +260,7 @@ fn every_cell_is_bound(model: &Model, visibility: Visibility) {
 /// Changes values of phase 1 to others that the tables hold, recomputes everything after, and looks at the totals.
 fn recomputed_phases_do_not_help(model: &Model, visibility: Visibility) {
     let bench = Bench::new(model, visibility);
-    let (layout, p) = (&*bench.layout, SMALL);
+    let (layout, p) = (&*bench.layout, bench.layout.profile);
     let last = layout.last_row();
     let live: Vec<usize> = (0..layout.rows.len())
         .filter(|r| layout.rows[*r].is_some())
@@ -245,7 +293,7 @@ fn recomputed_phases_do_not_help(model: &Model, visibility: Visibility) {
 
 /// One consistent lie: another table entry, another limb, another unchecked accumulator.
 fn mutate(bench: &Bench, row: usize, lane: usize, kind: usize) -> Option<(Witness, &'static str)> {
-    let (layout, p) = (&*bench.layout, SMALL);
+    let (layout, p) = (&*bench.layout, bench.layout.profile);
     let mut witness = Witness {
         outputs: Vec::new(),
         ..clone(&bench.witness)
@@ -315,15 +363,23 @@ const OUTPUT: Visibility = Visibility {
 #[test]
 fn each_cell_of_each_layer_kind_is_bound() {
     for model in testing::layer_kinds() {
-        every_cell_is_bound(&model, BOTH);
+        every_cell_is_bound(&model, SMALL, BOTH);
     }
     every_cell_is_bound(
         &testing::layer_kinds()[0],
+        SMALL,
         Visibility {
             input: false,
             output: false,
         },
     );
+}
+
+#[test]
+fn folding_binds_the_same_cells() {
+    for model in testing::layer_kinds() {
+        every_cell_is_bound(&model, FOLDED, BOTH);
+    }
 }
 
 #[test]
@@ -378,13 +434,33 @@ fn public_values_are_bound() {
 
 #[test]
 fn the_mock_prover_agrees() {
-    for model in testing::layer_kinds() {
-        let bench = Bench::new(&model, BOTH);
+    for (model, profile) in testing::layer_kinds()
+        .iter()
+        .flat_map(|m| [(m, SMALL), (m, FOLDED)])
+    {
+        let bench = Bench::of(model, profile, BOTH);
         let circuit =
             ModelCircuit::with_witness(bench.layout.clone(), Arc::new(clone(&bench.witness)));
-        let instance = Layout::instance_scalars(bench.witness.instances());
+        let instance = Layout::instance_scalars(&profile, bench.witness.instances());
         let prover = MockProver::run(bench.layout.k, &circuit, instance).expect("it runs");
         assert_eq!(prover.verify(), Ok(()), "{}", model.name);
+    }
+}
+
+/// What stands between the cells of folded columns, in places of no column, enters nothing: the gates read places of
+/// columns only (`Bench::broken` insists on it), on rows that the key's base column marks.
+#[test]
+fn folded_gates_hold_on_base_rows_alone() {
+    let mut cs = ConstraintSystem::<Fr>::default();
+    configure(&mut cs, &FOLDED);
+    let base = FOLDED.base().expect("a folded profile has one");
+    for gate in cs.gates().iter().flat_map(|g| g.polynomials()) {
+        let Expression::Product(left, _) = gate else {
+            panic!("a gate without its base factor: {gate:?}");
+        };
+        assert!(
+            matches!(&**left, Expression::Fixed(q) if q.column_index() == base && q.rotation() == Rotation::cur())
+        );
     }
 }
 
@@ -399,9 +475,11 @@ fn no_gate_exceeds_the_degree() {
             .flat_map(|g| g.polynomials())
             .map(|p| p.degree())
             .max();
-        assert_eq!(highest, Some(super::DEGREE));
-        assert_eq!(cs.degree(), super::DEGREE);
-        assert_eq!(cs.blinding_factors() + 2, crate::profile::UNUSABLE_ROWS);
+        assert_eq!(highest, Some(profile.degree()));
+        assert_eq!(cs.degree(), profile.degree());
+        assert_eq!(cs.blinding_factors() + 1, profile.blinding_rows());
+        assert_eq!(cs.num_advice_columns(), profile.folded_advice_columns());
+        assert_eq!(cs.num_fixed_columns(), profile.folded_fixed_columns());
     }
 }
 

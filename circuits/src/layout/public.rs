@@ -1,8 +1,10 @@
 //! Public values and the instance columns that hold them.
 
+use ff::Field;
 use halo2_proofs::halo2curves::bn256::Fr;
 
 use super::Layout;
+use crate::profile::Profile;
 use crate::witness::field;
 
 /// Public values, NCHW, by port; empty where the side is private.
@@ -106,11 +108,15 @@ impl Layout {
         Ok(values)
     }
 
-    /// Instance columns as field elements.
-    pub fn instance_scalars(instances: &[Vec<i64>]) -> Vec<Vec<Fr>> {
-        instances
-            .iter()
-            .map(|c| c.iter().map(|v| field(*v)).collect())
-            .collect()
+    /// Instance columns as halo2 has them: a row of the circuit is the first of `fold` rows, and the others are 0.
+    pub fn instance_scalars(profile: &Profile, instances: &[Vec<i64>]) -> Vec<Vec<Fr>> {
+        let column = |values: &Vec<i64>| {
+            let mut out = vec![Fr::ZERO; values.len() * profile.fold];
+            for (row, v) in values.iter().enumerate() {
+                out[row * profile.fold] = field(*v);
+            }
+            out
+        };
+        instances.iter().map(column).collect()
     }
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::values::cell_index;
 use super::{Witness, field};
 use crate::layout::Layout;
-use crate::profile::{Chain, LIMB_BITS, LOOKUPS_PER_SUM, Profile, fixed};
+use crate::profile::{Chain, LIMB_BITS, LOOKUPS_PER_SUM, fixed};
 
 /// Challenges of phase 2.
 #[derive(Clone, Copy, Debug)]
@@ -275,13 +275,4 @@ impl Steps {
         }
         (self.num[num] * value + added) * self.den[den]
     }
-}
-
-/// Numbers of columns by phase, for the circuit.
-pub(crate) fn phase_columns(p: &Profile) -> [std::ops::Range<usize>; 3] {
-    [
-        0..p.m().end,
-        p.u()..p.sums().end,
-        p.sums().end..p.advice_columns(),
-    ]
 }

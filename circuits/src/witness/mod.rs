@@ -5,7 +5,7 @@ mod lookups;
 mod phases;
 mod values;
 
-pub(crate) use chains::{Second, phase_columns};
+pub(crate) use chains::Second;
 pub use phases::{PhaseValues, Phases};
 pub use values::WitnessError;
 

@@ -184,6 +184,11 @@ impl Vk {
         self.info.profile.name()
     }
 
+    /// Columns of the circuit in one of halo2's.
+    pub fn fold(&self) -> usize {
+        self.info.profile.fold
+    }
+
     /// The key proper.
     pub fn key(&self) -> &VerifyingKey {
         &self.key
@@ -237,7 +242,7 @@ pub fn setup(compiled: &CompiledModel, srs: &Srs) -> Result<Keys> {
         .0
         .downsize(layout.k)
         .map_err(|why| CliError::input(what(), why))?;
-    let instance = vec![layout.instance_rows(); layout.profile.lanes];
+    let instance = vec![layout.folded_instance_rows(); layout.profile.lanes];
     let key = prover::keygen(&srs, &ModelCircuit::new(layout.clone()), &instance)
         .map_err(|why| CliError::input(what(), why))?;
     let info = KeyInfo::new(compiled);
@@ -305,10 +310,10 @@ pub fn read_vk(path: &Path) -> Result<Vk> {
     let key = VerifyingKey::from_bytes::<ModelCircuit>(info.profile, key)
         .map_err(|why| CliError::input(path.display(), why))?;
     for public in &info.public {
-        let rows = key.instance_rows();
+        let (rows, fold) = (key.instance_rows(), info.profile.fold);
         let exists = |&(column, row): &(u32, u32)| {
             rows.get(column as usize)
-                .is_some_and(|rows| (row as usize) < *rows)
+                .is_some_and(|rows| (row as usize) < *rows / fold)
         };
         let elements: usize = public.port.shape.iter().product();
         if public.cells.len() != elements || !public.cells.iter().all(exists) {
@@ -353,7 +358,7 @@ impl Prepared<'_> {
         let (witness, instances) = execute_for_proof(self.compiled, item)?;
         drop(span);
         let mut columns = WholeColumns(Phases::new(&self.compiled.layout, &witness));
-        let scalars = Layout::instance_scalars(&instances);
+        let scalars = Layout::instance_scalars(&self.compiled.layout.profile, &instances);
         let bytes = self
             .prover
             .prove_columns(&mut columns, &scalars, OsRng)
@@ -410,7 +415,7 @@ pub fn prove_plain(compiled: &CompiledModel, pk: &Pk, srs: &Srs, item: &Item) ->
     let circuit = ModelCircuit::with_witness(compiled.layout.clone(), Arc::new(witness));
     // The circuit computes from its own values and reads no cell back.
     let options = prover::ProveOptions::default().read_back(false);
-    let scalars = Layout::instance_scalars(&instances);
+    let scalars = Layout::instance_scalars(&compiled.layout.profile, &instances);
     let bytes = prover::prove_with(options, &srs.0, &pk.key, &circuit, &scalars, OsRng)
         .map_err(|why| proving_failed(compiled, &why))?;
     Ok(Proof {
@@ -433,7 +438,7 @@ pub fn verify(vk: &Vk, proof: &Proof) -> Result<(), String> {
             "the unused public value in column {column}, row {row} is not zero"
         ));
     }
-    prover::verify(&vk.key, &proof.scalars(), &proof.bytes).map_err(|why| why.to_string())
+    prover::verify(&vk.key, &proof.scalars(vk), &proof.bytes).map_err(|why| why.to_string())
 }
 
 /// A proof with its public values, which are small integers all of them.
@@ -461,9 +466,9 @@ impl Proof {
         &self.instances
     }
 
-    /// The public values as the circuit has them, by instance column.
-    pub fn scalars(&self) -> Vec<Vec<Fr>> {
-        Layout::instance_scalars(&self.instances)
+    /// The public values as halo2 has them, by instance column.
+    pub fn scalars(&self, vk: &Vk) -> Vec<Vec<Fr>> {
+        Layout::instance_scalars(&vk.info.profile, &self.instances)
     }
 
     /// The same proof with the `element`-th value of the first public tensor raised by one: a lie.

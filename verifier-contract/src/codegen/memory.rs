@@ -3,7 +3,9 @@
 use super::{
     dag::{challenge_name, eval_name},
     layout::{KEY_FIXED_WORDS, ProofPoint, VerifierLayout},
-    text::{difference, instance_denominator, instance_rotations, point, suffix},
+    text::{
+        difference, instance_denominator, instance_rotations, interpolation_weight, point, suffix,
+    },
 };
 
 /// Named places in memory, one after the other.
@@ -60,6 +62,11 @@ impl MemoryMap {
         debug_assert_eq!(map.next, 0xa0 + 32 * KEY_FIXED_WORDS);
         for rotation in &layout.rotations {
             map.word(format!("KEY_OMEGA{}", suffix(*rotation)));
+        }
+        for (i, set) in layout.sets.iter().enumerate() {
+            for j in 0..set.interpolation_weights() {
+                map.word(interpolation_weight(i, j));
+            }
         }
         for column in 0..layout.fixed_columns {
             map.words(format!("F{column}_COMMITMENT"), 2, None);

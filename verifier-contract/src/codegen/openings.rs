@@ -3,17 +3,17 @@
 use super::{
     dag::eval_name,
     layout::{Commitment, Eval, OpeningSet},
-    points::vanishing_outside,
     source::Writer,
-    text::{Text, difference, load, mul, point, product, revert},
+    text::{Text, difference, interpolation_weight, load, mul, point, revert},
 };
 
 impl Writer<'_> {
     pub(super) fn write_openings(&mut self) {
         let layout = self.layout;
         let mut text = Text::of(format!(
-            "/// @dev SHPLONK: ACC = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, with c_i = v^i·z_i(u) / z_0'(u)
-/// where z_i vanishes on the opened points outside set i.
+            "/// @dev SHPLONK: ACC = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, where Z_i vanishes on the points of
+/// set i, z_0 = Z_0(u) and c_i = v^i·z_0 / Z_i(u). The interpolation at u of values e_m at the points x·ω^(r_m) is
+/// Z_i(u)·x^(1-#i) Σ_m e_m·w_m / (u - x·ω^(r_m)), with w_m = 1 / Π_(l≠m) (ω^(r_m) - ω^(r_l)) from the key.
 function combineOpenings() private view {{
 assembly (\"memory-safe\") {{
 // adds s·P to ACC
@@ -28,38 +28,36 @@ if iszero(ok) {{
 }}
 let r := R
 let y := mload(SET_Y)
-let v := mload(SET_V)
 let vi := 1
-// Σ_i c_i Σ_j y^j r_ij(u)
+// Σ_i c_i Σ_j y^j r_ij(u) / z_0
 let sum := 0
-let c := 1
 let s
 let e
 let ri
 ",
             revert("PrecompileFailed", &["0x07"])
         ));
+        let mut z_0 = layout.sets[0].rotations.iter().map(|r| difference(*r));
+        let first = z_0.next().expect("a set has points");
+        text.line(format!("let z0 := {}", load(&first)));
+        for factor in z_0 {
+            text.line(format!("z0 := {}", mul("z0", &load(&factor))));
+        }
         for (i, set) in layout.sets.iter().enumerate() {
             self.write_set(&mut text, i, set);
         }
-        let z_0 = product(
-            layout.sets[0]
-                .rotations
-                .iter()
-                .map(|r| load(&difference(*r))),
-        );
-        text.add(format!(
+        text.add(
             "// the claimed evaluations, and the two opening points
 mstore(GENERATOR, 1)
 mstore(add(GENERATOR, 0x20), 2)
-addTerm(GENERATOR, sub(r, sum))
-addTerm(H1, sub(r, {z_0}))
+addTerm(GENERATOR, sub(r, mulmod(sum, z0, r)))
+addTerm(H1, sub(r, z0))
 addTerm(H2, mload(SET_U))
-}}
-}}
+}
+}
 
-"
-        ));
+",
+        );
         self.put(1, text.as_str());
     }
 
@@ -72,12 +70,7 @@ addTerm(H2, mload(SET_U))
             names.join(", ")
         ));
         if index > 0 {
-            let outside = vanishing_outside(self.layout, set);
-            let mut c = mul("vi", &outside);
-            if vanishing_outside(self.layout, &self.layout.sets[0]) != "1" {
-                c = mul(&c, &load(&format!("INVERSE_{}", self.inverses.len() - 1)));
-            }
-            text.line(format!("vi := mulmod(vi, v, r)\nc := {c}"));
+            text.line("vi := mulmod(vi, mload(SET_V), r)");
         }
         // the evaluations at each point, combined by powers of y, last to first
         for (j, rotation) in set.rotations.iter().enumerate() {
@@ -89,21 +82,41 @@ addTerm(H2, mload(SET_U))
                     text.line(format!("e := addmod(mulmod(e, y, r), {value}, r)"));
                 }
             }
-            if set.rotations.len() == 1 {
-                text.add("ri := e\n");
-                continue;
-            }
-            let others = set.rotations.iter().filter(|m| *m != rotation);
-            let numerator = product(others.map(|m| load(&difference(*m))));
-            let inverse = load(&format!("INVERSE_{}", self.set_inverse(index) + j));
-            let term = mul("e", &mul(&numerator, &inverse));
+            let inverse = self.inverse_of_difference(*rotation);
+            let weight = match set.rotations.len() {
+                1 => "1".to_owned(),
+                _ => load(&interpolation_weight(index, j)),
+            };
+            let term = mul("e", &mul(&inverse, &weight));
             if j == 0 {
                 text.line(format!("ri := {term}"));
             } else {
                 text.line(format!("ri := addmod(ri, {term}, r)"));
             }
         }
-        text.add("sum := addmod(sum, mulmod(c, ri, r), r)\ns := c\n");
+        let degree = set.rotations.len() - 1;
+        if degree > 0 {
+            // e := x^-degree, by squaring
+            let x = self.inverse_of_x();
+            text.line(format!("e := {x}"));
+            for bit in (0..degree.ilog2()).rev() {
+                text.line("e := mulmod(e, e, r)");
+                if degree >> bit & 1 == 1 {
+                    text.line(format!("e := {}", mul("e", &x)));
+                }
+            }
+            text.line("ri := mulmod(ri, e, r)");
+        }
+        text.add("sum := addmod(sum, mulmod(vi, ri, r), r)\n");
+        if index == 0 {
+            text.add("s := 1\n");
+        } else {
+            text.add("s := mulmod(vi, z0, r)\n");
+            for rotation in &set.rotations {
+                let inverse = self.inverse_of_difference(*rotation);
+                text.line(format!("s := {}", mul("s", &inverse)));
+            }
+        }
         // the commitments, runs of neighbours in a loop
         let mut j = 0;
         while j < set.members.len() {
