@@ -65,22 +65,15 @@ pub const ALL: &[Profile] = &[
         lanes: 4,
         fixed_lanes: 8,
         limbs: 1,
-        tables: 1,
+        tables: 2,
         fold: 8,
     },
     Profile {
-        lanes: 4,
+        lanes: 8,
         fixed_lanes: 32,
         limbs: 1,
-        tables: 1,
+        tables: 2,
         fold: 8,
-    },
-    Profile {
-        lanes: 2,
-        fixed_lanes: 8,
-        limbs: 1,
-        tables: 1,
-        fold: 1,
     },
     Profile {
         lanes: 4,
@@ -121,7 +114,7 @@ pub const ALL: &[Profile] = &[
 
 impl Default for Profile {
     fn default() -> Self {
-        ALL[3]
+        ALL[2]
     }
 }
 

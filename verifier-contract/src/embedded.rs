@@ -3,19 +3,14 @@
 /// Profile, source, artifact.
 const EMBEDDED: &[(&str, &str, &str)] = &[
     (
-        "w4f8b1t1x8",
-        include_str!("../contracts/profiles/w4f8b1t1x8.sol"),
-        include_str!("../contracts/profiles/w4f8b1t1x8.json"),
+        "w4f8b1t2x8",
+        include_str!("../contracts/profiles/w4f8b1t2x8.sol"),
+        include_str!("../contracts/profiles/w4f8b1t2x8.json"),
     ),
     (
-        "w4f32b1t1x8",
-        include_str!("../contracts/profiles/w4f32b1t1x8.sol"),
-        include_str!("../contracts/profiles/w4f32b1t1x8.json"),
-    ),
-    (
-        "w2f8b1t1",
-        include_str!("../contracts/profiles/w2f8b1t1.sol"),
-        include_str!("../contracts/profiles/w2f8b1t1.json"),
+        "w8f32b1t2x8",
+        include_str!("../contracts/profiles/w8f32b1t2x8.sol"),
+        include_str!("../contracts/profiles/w8f32b1t2x8.json"),
     ),
     (
         "w4f16b2t1",
