@@ -1,6 +1,6 @@
-//! Calldata of the contract's `verify(address,uint256[],bytes)`.
+//! Calldata of the contract's `verify(address,uint256[],bytes)` and `verifyBatch(address,uint256[],bytes)`.
 //!
-//! The contract accepts one encoding only: head, instances, proof, in this order, with nothing after.
+//! The contract accepts one encoding only: head, instances, proofs, in this order, with nothing after.
 
 use ff::Field;
 use halo2_proofs::halo2curves::bn256::Fr;
@@ -8,8 +8,11 @@ use sha3::{Digest, Keccak256};
 
 use crate::{codegen::VerifierLayout, key::scalar_bytes};
 
-/// Signature of the contract's one function.
+/// Signature of the contract's function for one proof.
 pub const VERIFY_SIGNATURE: &str = "verify(address,uint256[],bytes)";
+
+/// Signature of the contract's function for several proofs of one key.
+pub const VERIFY_BATCH_SIGNATURE: &str = "verifyBatch(address,uint256[],bytes)";
 
 /// Why values cannot be sent to the contract.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +51,9 @@ pub enum CalldataError {
         /// The row.
         row: usize,
     },
+    /// A batch without a proof.
+    #[error("a batch holds one proof at least")]
+    EmptyBatch,
     /// The proof has another length than the profile's proofs.
     #[error("a proof of profile `{profile}` has {expected} bytes, not {found}")]
     Proof {
@@ -60,10 +66,14 @@ pub enum CalldataError {
     },
 }
 
-/// First four bytes of the call.
+/// First four bytes of the call that verifies one proof.
 #[must_use]
 pub fn verify_selector() -> [u8; 4] {
-    Keccak256::digest(VERIFY_SIGNATURE)[..4]
+    selector(VERIFY_SIGNATURE)
+}
+
+fn selector(signature: &str) -> [u8; 4] {
+    Keccak256::digest(signature)[..4]
         .try_into()
         .expect("a hash has four bytes")
 }
@@ -79,6 +89,41 @@ pub fn encode_verify(
     instances: &[Vec<Fr>],
     proof: &[u8],
 ) -> Result<Vec<u8>, CalldataError> {
+    let words = instance_words(layout, instances, proof)?;
+    Ok(encode_words(key, &words, proof))
+}
+
+/// Calldata that asks the contract to verify several proofs, each with its public values, for the key at `key`.
+///
+/// # Errors
+/// As [`encode_verify`], and [`CalldataError::EmptyBatch`] without a proof.
+pub fn encode_verify_batch(
+    layout: &VerifierLayout,
+    key: [u8; 20],
+    batch: &[(Vec<Vec<Fr>>, Vec<u8>)],
+) -> Result<Vec<u8>, CalldataError> {
+    if batch.is_empty() {
+        return Err(CalldataError::EmptyBatch);
+    }
+    let (mut words, mut proofs) = (Vec::new(), Vec::new());
+    for (instances, proof) in batch {
+        words.extend(instance_words(layout, instances, proof)?);
+        proofs.extend_from_slice(proof);
+    }
+    Ok(encode(
+        selector(VERIFY_BATCH_SIGNATURE),
+        key,
+        &words,
+        &proofs,
+    ))
+}
+
+/// The public values as the contract takes them, row by row, of a proof whose length is checked too.
+fn instance_words(
+    layout: &VerifierLayout,
+    instances: &[Vec<Fr>],
+    proof: &[u8],
+) -> Result<Vec<[u8; 32]>, CalldataError> {
     if instances.len() != layout.instance_columns() {
         return Err(CalldataError::Columns {
             profile: layout.profile().to_owned(),
@@ -114,22 +159,25 @@ pub fn encode_verify(
             found: proof.len(),
         });
     }
-    let words: Vec<[u8; 32]> = (0..rows)
+    Ok((0..rows)
         .step_by(stride)
         .flat_map(|row| instances.iter().map(move |c| scalar_bytes(&c[row])))
-        .collect();
-    Ok(encode_words(key, &words, proof))
+        .collect())
 }
 
-/// The encoding, whatever the words are. Lengths and ranges are the contract's to judge.
+/// The encoding of a call for one proof, whatever the words are. Lengths and ranges are the contract's to judge.
 #[must_use]
 pub fn encode_words(key: [u8; 20], instances: &[[u8; 32]], proof: &[u8]) -> Vec<u8> {
+    encode(verify_selector(), key, instances, proof)
+}
+
+fn encode(selector: [u8; 4], key: [u8; 20], instances: &[[u8; 32]], proof: &[u8]) -> Vec<u8> {
     let word = |v: usize| -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes[24..].copy_from_slice(&(v as u64).to_be_bytes());
         bytes
     };
-    let mut calldata = verify_selector().to_vec();
+    let mut calldata = selector.to_vec();
     calldata.extend([0; 12]);
     calldata.extend(key);
     calldata.extend(word(0x60));

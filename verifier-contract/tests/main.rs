@@ -4,6 +4,7 @@
 //! bytecode and the golden file.
 
 mod anvil;
+mod batch;
 mod case;
 mod circuits;
 mod gas;

@@ -458,13 +458,14 @@ contract TensorSealVerifier_w4f128b2t2 {
     uint256 private constant INVERSE_4 = 0x4de0;
     uint256 private constant PREFIX = 0x4e00; // products of the values before each
     uint256 private constant MODEXP = 0x4ea0; // input of precompile 5
-    uint256 private constant ACC = 0x4f60; // input of precompile 6: the sum so far, then MUL
-    uint256 private constant MUL = 0x4fa0; // input of precompile 7: a point, then its scalar
-    uint256 private constant MUL_SCALAR = 0x4fe0;
-    uint256 private constant GENERATOR = 0x5000; // of G1
-    uint256 private constant PAIRING = 0x5040; // input of precompile 8
-    uint256 private constant SHARED = 0x51c0; // shared subexpressions of the gates
-    uint256 private constant FREE = 0x5440; // instances, while section 0 of the transcript is hashed
+    uint256 private constant RIGHT = 0x4f60; // paired with G2: a sum of points, then a product and its scalar
+    uint256 private constant LEFT = 0x5000; // paired with s·G2: a sum of points, then a product and its scalar
+    uint256 private constant GENERATOR_SCALAR = 0x50a0; // what G is multiplied by, summed over the proofs
+    uint256 private constant FIXED_SCALARS = 0x50c0; // what each fixed commitment is multiplied by, likewise
+    uint256 private constant GENERATOR = 0x63a0; // of G1
+    uint256 private constant PAIRING = 0x63e0; // input of precompile 8
+    uint256 private constant SHARED = 0x6560; // shared subexpressions of the gates
+    uint256 private constant FREE = 0x67e0; // instances, while section 0 of the transcript is hashed
 
     /// @notice `key` is no data contract with a key of this profile.
     error BadKey(address key);
@@ -497,16 +498,72 @@ contract TensorSealVerifier_w4f128b2t2 {
     returns (bool)
     {
         loadKey(key);
-        checkLengths(instances, proof);
+        checkLengths(instances, proof, 1);
+        clearShared();
+        accumulate(instances, proof, 1, true);
+        addShared();
+        checkPairing();
+        return true;
+    }
+
+    /// @notice Verifies several proofs of one model with one pairing, and reverts where one of them is not accepted.
+    /// @dev Each proof's equation is weighed by a power of a challenge drawn from the key and the whole calldata, so
+    /// that wrong ones do not cancel. Calldata as for `verify`.
+    /// @param key The model's key.
+    /// @param instances The public values of each proof, one after the other.
+    /// @param proofs The proofs, one after the other; one at least.
+    /// @return True, always; a refused batch reverts with one of the errors above.
+    function verifyBatch(address key, uint256[] calldata instances, bytes calldata proofs)
+    external
+    view
+    returns (bool)
+    {
+        loadKey(key);
+        uint256 count = proofs.length / PROOF_BYTES;
+        if (count == 0) revert BadProofLength(proofs.length, PROOF_BYTES);
+        checkLengths(instances, proofs, count);
+        clearShared();
+        uint256 challenge = batchChallenge();
+        uint256 weight = 1;
+        uint256 values = instances.length / count;
+        for (uint256 i = 0; i < count; ++i) {
+            accumulate(
+            instances[i * values:(i + 1) * values],
+            proofs[i * PROOF_BYTES:(i + 1) * PROOF_BYTES],
+            weight,
+            i == 0
+            );
+            weight = mulmod(weight, challenge, R);
+        }
+        addShared();
+        checkPairing();
+        return true;
+    }
+
+    /// @dev Checks a proof up to its pairing, and adds both sides of that, times the weight, to LEFT and RIGHT.
+    function accumulate(
+    uint256[] calldata instances,
+    bytes calldata proof,
+    uint256 weight,
+    bool first
+    ) private view {
         checkProof(proof);
         replayTranscript(instances, proof);
         computePoints();
         sumInstances(instances);
         invertDenominators();
         evaluateGates();
-        combineOpenings();
-        checkPairing();
-        return true;
+        combineOpenings(weight, first);
+    }
+
+    /// @dev Hash of the key and of the calldata, which holds all public values and proofs.
+    function batchChallenge() private pure returns (uint256 challenge) {
+        assembly ("memory-safe") {
+            mcopy(FREE, KEY_ID, sub(KEY_BYTES, 1))
+            let to := add(FREE, sub(KEY_BYTES, 1))
+            calldatacopy(to, 0, calldatasize())
+            challenge := mod(keccak256(FREE, add(sub(KEY_BYTES, 1), calldatasize())), R)
+        }
     }
 
     /// @dev Copies the key's words to KEY_ID and on.
@@ -526,25 +583,29 @@ contract TensorSealVerifier_w4f128b2t2 {
         }
     }
 
-    /// @dev Accepts the arguments' one encoding: head, instances, proof, end of calldata.
-    function checkLengths(uint256[] calldata instances, bytes calldata proof) private pure {
+    /// @dev Accepts the arguments' one encoding: head, instances, proofs, end of calldata.
+    function checkLengths(uint256[] calldata instances, bytes calldata proof, uint256 proofs)
+    private
+    pure
+    {
         assembly ("memory-safe") {
-            let count := mul(mload(KEY_ROWS), INSTANCE_COLUMNS)
+            let count := mul(mul(mload(KEY_ROWS), INSTANCE_COLUMNS), proofs)
             if iszero(eq(instances.length, count)) {
                 mstore(0x00, 0xc3a52445) // BadInstanceCount
                 mstore(0x20, instances.length)
                 mstore(0x40, count)
                 revert(0x1c, 0x44)
             }
-            if iszero(eq(proof.length, PROOF_BYTES)) {
+            let bytesExpected := mul(PROOF_BYTES, proofs)
+            if iszero(eq(proof.length, bytesExpected)) {
                 mstore(0x00, 0x994f16ab) // BadProofLength
                 mstore(0x20, proof.length)
-                mstore(0x40, PROOF_BYTES)
+                mstore(0x40, bytesExpected)
                 revert(0x1c, 0x44)
             }
             let expected := add(0x84, shl(5, count))
             let ok := and(eq(instances.offset, 0x84), eq(proof.offset, add(expected, 0x20)))
-            expected := add(expected, add(0x20, PROOF_BYTES))
+            expected := add(expected, add(0x20, bytesExpected))
             if iszero(and(ok, eq(calldatasize(), expected))) {
                 mstore(0x00, 0x78f959d5) // BadCalldata
                 mstore(0x20, calldatasize())
@@ -781,117 +842,117 @@ contract TensorSealVerifier_w4f128b2t2 {
             let h
             let t
             // gate lookup[0]
-            mstore(0x51c0, mulmod(mload(CHALLENGE_1), mload(CHALLENGE_1), r))
-            mstore(0x51e0, mulmod(mload(0x51c0), mload(F5), r))
-            mstore(0x5200, addmod(mload(0x51e0), addmod(addmod(mload(CHALLENGE_0), mload(A0), r), mulmod(mload(CHALLENGE_1), mload(A12), r), r), r))
-            mstore(0x5220, addmod(mload(0x51e0), addmod(addmod(mload(CHALLENGE_0), mload(A1), r), mulmod(mload(CHALLENGE_1), mload(A13), r), r), r))
-            mstore(0x5240, mulmod(mload(0x5200), mload(0x5220), r))
-            mstore(0x5260, addmod(mload(0x51e0), addmod(addmod(mload(CHALLENGE_0), mload(A2), r), mulmod(mload(CHALLENGE_1), mload(A14), r), r), r))
-            h := mulmod(mload(F0), addmod(mulmod(addmod(mload(A19_R1), sub(r, mload(A19)), r), mulmod(mload(0x5240), mload(0x5260), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x5240), mulmod(mload(0x5260), addmod(mload(0x5200), mload(0x5220), r), r), r), r)), r), r)
+            mstore(0x6560, mulmod(mload(CHALLENGE_1), mload(CHALLENGE_1), r))
+            mstore(0x6580, mulmod(mload(0x6560), mload(F5), r))
+            mstore(0x65a0, addmod(mload(0x6580), addmod(addmod(mload(CHALLENGE_0), mload(A0), r), mulmod(mload(CHALLENGE_1), mload(A12), r), r), r))
+            mstore(0x65c0, addmod(mload(0x6580), addmod(addmod(mload(CHALLENGE_0), mload(A1), r), mulmod(mload(CHALLENGE_1), mload(A13), r), r), r))
+            mstore(0x65e0, mulmod(mload(0x65a0), mload(0x65c0), r))
+            mstore(0x6600, addmod(mload(0x6580), addmod(addmod(mload(CHALLENGE_0), mload(A2), r), mulmod(mload(CHALLENGE_1), mload(A14), r), r), r))
+            h := mulmod(mload(F0), addmod(mulmod(addmod(mload(A19_R1), sub(r, mload(A19)), r), mulmod(mload(0x65e0), mload(0x6600), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x65e0), mulmod(mload(0x6600), addmod(mload(0x65a0), mload(0x65c0), r), r), r), r)), r), r)
             // gate lookup[0]
-            mstore(0x51e0, addmod(mload(0x51e0), addmod(addmod(mload(CHALLENGE_0), mload(A3), r), mulmod(mload(CHALLENGE_1), mload(A15), r), r), r))
-            mstore(0x5220, addmod(mload(CHALLENGE_0), mload(0x51c0), r))
-            mstore(0x5200, addmod(mload(0x5220), mload(A4), r))
-            mstore(0x5260, mulmod(mload(0x51e0), mload(0x5200), r))
-            mstore(0x5240, addmod(mload(0x5220), mload(A5), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A20_R1), sub(r, mload(A20)), r), mulmod(mload(0x5260), mload(0x5240), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x5260), mulmod(mload(0x5240), addmod(mload(0x51e0), mload(0x5200), r), r), r), r)), r), r), r)
+            mstore(0x6580, addmod(mload(0x6580), addmod(addmod(mload(CHALLENGE_0), mload(A3), r), mulmod(mload(CHALLENGE_1), mload(A15), r), r), r))
+            mstore(0x65c0, addmod(mload(CHALLENGE_0), mload(0x6560), r))
+            mstore(0x65a0, addmod(mload(0x65c0), mload(A4), r))
+            mstore(0x6600, mulmod(mload(0x6580), mload(0x65a0), r))
+            mstore(0x65e0, addmod(mload(0x65c0), mload(A5), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A20_R1), sub(r, mload(A20)), r), mulmod(mload(0x6600), mload(0x65e0), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x6600), mulmod(mload(0x65e0), addmod(mload(0x6580), mload(0x65a0), r), r), r), r)), r), r), r)
             // gate lookup[0]
-            mstore(0x5200, addmod(mload(0x5220), mload(A6), r))
-            mstore(0x51e0, addmod(mload(0x5220), mload(A7), r))
-            mstore(0x5240, mulmod(mload(0x5200), mload(0x51e0), r))
-            mstore(0x5260, addmod(mload(0x5220), mload(A8), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A21_R1), sub(r, mload(A21)), r), mulmod(mload(0x5240), mload(0x5260), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x5240), mulmod(mload(0x5260), addmod(mload(0x5200), mload(0x51e0), r), r), r), r)), r), r), r)
+            mstore(0x65a0, addmod(mload(0x65c0), mload(A6), r))
+            mstore(0x6580, addmod(mload(0x65c0), mload(A7), r))
+            mstore(0x65e0, mulmod(mload(0x65a0), mload(0x6580), r))
+            mstore(0x6600, addmod(mload(0x65c0), mload(A8), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A21_R1), sub(r, mload(A21)), r), mulmod(mload(0x65e0), mload(0x6600), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x65e0), mulmod(mload(0x6600), addmod(mload(0x65a0), mload(0x6580), r), r), r), r)), r), r), r)
             // gate lookup[0]
-            mstore(0x51e0, addmod(mload(0x5220), mload(A9), r))
-            mstore(0x5200, addmod(mload(0x5220), mload(A10), r))
-            mstore(0x5260, mulmod(mload(0x51e0), mload(0x5200), r))
-            mstore(0x5220, addmod(mload(0x5220), mload(A11), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A22_R1), sub(r, mload(A22)), r), mulmod(mload(0x5260), mload(0x5220), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x5260), mulmod(mload(0x5220), addmod(mload(0x51e0), mload(0x5200), r), r), r), r)), r), r), r)
+            mstore(0x6580, addmod(mload(0x65c0), mload(A9), r))
+            mstore(0x65a0, addmod(mload(0x65c0), mload(A10), r))
+            mstore(0x6600, mulmod(mload(0x6580), mload(0x65a0), r))
+            mstore(0x65c0, addmod(mload(0x65c0), mload(A11), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A22_R1), sub(r, mload(A22)), r), mulmod(mload(0x6600), mload(0x65c0), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x6600), mulmod(mload(0x65c0), addmod(mload(0x6580), mload(0x65a0), r), r), r), r)), r), r), r)
             // gate lookup[0]
-            mstore(0x5200, addmod(mulmod(mload(0x51c0), mload(F147), r), addmod(addmod(mload(CHALLENGE_0), mload(F145), r), mulmod(mload(CHALLENGE_1), mload(F146), r), r), r))
-            mstore(0x51c0, addmod(mulmod(mload(0x51c0), mload(F150), r), addmod(addmod(mload(CHALLENGE_0), mload(F148), r), mulmod(mload(CHALLENGE_1), mload(F149), r), r), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A23_R1), sub(r, mload(A23)), r), mulmod(mload(0x5200), mload(0x51c0), r), r), addmod(mulmod(mload(0x51c0), mload(A16), r), mulmod(mload(0x5200), mload(A17), r), r), r), r), r)
+            mstore(0x65a0, addmod(mulmod(mload(0x6560), mload(F147), r), addmod(addmod(mload(CHALLENGE_0), mload(F145), r), mulmod(mload(CHALLENGE_1), mload(F146), r), r), r))
+            mstore(0x6560, addmod(mulmod(mload(0x6560), mload(F150), r), addmod(addmod(mload(CHALLENGE_0), mload(F148), r), mulmod(mload(CHALLENGE_1), mload(F149), r), r), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A23_R1), sub(r, mload(A23)), r), mulmod(mload(0x65a0), mload(0x6560), r), r), addmod(mulmod(mload(0x6560), mload(A16), r), mulmod(mload(0x65a0), mload(A17), r), r), r), r), r)
             // gate chains[0]
-            mstore(0x5200, mulmod(mload(CHALLENGE_2), mload(CHALLENGE_2), r))
-            mstore(0x51c0, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(0x5200), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(mload(CHALLENGE_2), 0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, r), r), r))
-            mstore(0x51e0, mulmod(mload(CHALLENGE_4), mload(CHALLENGE_4), r))
-            mstore(0x51e0, mulmod(mload(0x51e0), mload(0x51e0), r))
-            mstore(0x5220, mulmod(mload(CHALLENGE_3), mload(0x51e0), r))
-            mstore(0x5260, addmod(mload(0x51c0), mulmod(mload(0x5220), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
-            mstore(0x5240, addmod(mulmod(mload(0x5200), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(CHALLENGE_2), 2, r)), r), r))
-            mstore(0x5280, mulmod(mload(0x5220), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
-            mstore(0x52a0, addmod(mload(0x5240), mload(0x5280), r))
-            mstore(0x52c0, addmod(mulmod(mload(0x5200), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(CHALLENGE_2), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
-            mstore(0x5220, addmod(mload(0x52c0), mulmod(mload(0x5220), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
-            mstore(0x52e0, addmod(mulmod(mload(0x5200), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(CHALLENGE_2), 3, r)), r), r))
-            mstore(0x5280, addmod(mload(0x5280), mload(0x52e0), r))
-            mstore(0x5300, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(CHALLENGE_3), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, mload(0x5200), r), r), r))
-            mstore(0x5320, addmod(mload(0x5300), mulmod(mload(0x51e0), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
-            mstore(0x5340, addmod(mulmod(mload(CHALLENGE_3), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(0x5200), 2, r)), r), r))
-            mstore(0x5360, mulmod(mload(0x51e0), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
-            mstore(0x5380, addmod(mload(0x5340), mload(0x5360), r))
-            mstore(0x53a0, addmod(mulmod(mload(CHALLENGE_3), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(0x5200), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
-            mstore(0x53c0, addmod(mload(0x53a0), mulmod(mload(0x51e0), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
-            mstore(0x5200, addmod(mulmod(mload(CHALLENGE_3), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(0x5200), 3, r)), r), r))
-            mstore(0x5360, addmod(mload(0x5360), mload(0x5200), r))
-            t := addmod(mload(0x5280), mulmod(mload(F7), addmod(mload(0x5220), mulmod(mload(F7), addmod(mload(0x52a0), mulmod(mload(0x5260), mload(F7), r), r), r), r), r), r)
+            mstore(0x65a0, mulmod(mload(CHALLENGE_2), mload(CHALLENGE_2), r))
+            mstore(0x6560, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(0x65a0), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(mload(CHALLENGE_2), 0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, r), r), r))
+            mstore(0x6580, mulmod(mload(CHALLENGE_4), mload(CHALLENGE_4), r))
+            mstore(0x6580, mulmod(mload(0x6580), mload(0x6580), r))
+            mstore(0x65c0, mulmod(mload(CHALLENGE_3), mload(0x6580), r))
+            mstore(0x6600, addmod(mload(0x6560), mulmod(mload(0x65c0), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
+            mstore(0x65e0, addmod(mulmod(mload(0x65a0), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(CHALLENGE_2), 2, r)), r), r))
+            mstore(0x6620, mulmod(mload(0x65c0), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
+            mstore(0x6640, addmod(mload(0x65e0), mload(0x6620), r))
+            mstore(0x6660, addmod(mulmod(mload(0x65a0), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(CHALLENGE_2), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
+            mstore(0x65c0, addmod(mload(0x6660), mulmod(mload(0x65c0), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
+            mstore(0x6680, addmod(mulmod(mload(0x65a0), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(CHALLENGE_2), 3, r)), r), r))
+            mstore(0x6620, addmod(mload(0x6620), mload(0x6680), r))
+            mstore(0x66a0, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(CHALLENGE_3), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, mload(0x65a0), r), r), r))
+            mstore(0x66c0, addmod(mload(0x66a0), mulmod(mload(0x6580), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
+            mstore(0x66e0, addmod(mulmod(mload(CHALLENGE_3), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(0x65a0), 2, r)), r), r))
+            mstore(0x6700, mulmod(mload(0x6580), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
+            mstore(0x6720, addmod(mload(0x66e0), mload(0x6700), r))
+            mstore(0x6740, addmod(mulmod(mload(CHALLENGE_3), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(0x65a0), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
+            mstore(0x6760, addmod(mload(0x6740), mulmod(mload(0x6580), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
+            mstore(0x65a0, addmod(mulmod(mload(CHALLENGE_3), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(0x65a0), 3, r)), r), r))
+            mstore(0x6700, addmod(mload(0x6700), mload(0x65a0), r))
+            t := addmod(mload(0x6620), mulmod(mload(F7), addmod(mload(0x65c0), mulmod(mload(F7), addmod(mload(0x6640), mulmod(mload(0x6600), mload(F7), r), r), r), r), r), r)
             t := mulmod(t, mload(F7), r)
             t := mulmod(t, mload(A24_R1), r)
-            mstore(0x53e0, t)
-            t := addmod(mload(0x5360), mulmod(mload(F6), addmod(mload(0x53c0), mulmod(mload(F6), addmod(mload(0x5380), mulmod(mload(0x5320), mload(F6), r), r), r), r), r), r)
+            mstore(0x6780, t)
+            t := addmod(mload(0x6700), mulmod(mload(F6), addmod(mload(0x6760), mulmod(mload(F6), addmod(mload(0x6720), mulmod(mload(0x66c0), mload(F6), r), r), r), r), r), r)
             t := mulmod(t, mload(F6), r)
             t := mulmod(t, mload(A24), r)
-            t := addmod(mload(0x53e0), sub(r, t), r)
-            mstore(0x53e0, t)
+            t := addmod(mload(0x6780), sub(r, t), r)
+            mstore(0x6780, t)
             t := addmod(mload(I0), mulmod(mload(CHALLENGE_4), addmod(mload(I1), mulmod(mload(CHALLENGE_4), addmod(mload(I2), mulmod(mload(CHALLENGE_4), mload(I3), r), r), r), r), r), r)
             t := mulmod(t, mload(F15), r)
-            mstore(0x5400, t)
+            mstore(0x67a0, t)
             t := addmod(mload(A0), mulmod(mload(CHALLENGE_4), addmod(mload(A1), mulmod(mload(CHALLENGE_4), addmod(mload(A2), mulmod(mload(A3), mload(CHALLENGE_4), r), r), r), r), r), r)
             t := addmod(t, mload(A26), r)
             t := mulmod(t, mload(F2), r)
-            mstore(0x5420, t)
+            mstore(0x67c0, t)
             t := addmod(addmod(mload(A5), mulmod(mload(A9), 256, r), r), mulmod(mload(CHALLENGE_4), addmod(addmod(mload(A6), mulmod(mload(A10), 256, r), r), mulmod(mload(CHALLENGE_4), addmod(mload(A7), mulmod(mload(A11), 256, r), r), r), r), r), r)
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, addmod(mload(A4), mulmod(mload(A8), 256, r), r), r)
             t := mulmod(t, mload(F3), r)
-            t := addmod(t, mload(0x5420), r)
-            t := addmod(t, mload(0x5400), r)
-            t := addmod(mload(0x53e0), sub(r, t), r)
+            t := addmod(t, mload(0x67c0), r)
+            t := addmod(t, mload(0x67a0), r)
+            t := addmod(mload(0x6780), sub(r, t), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[1]
-            mstore(0x53e0, addmod(mload(A12), mulmod(mload(CHALLENGE_4), addmod(mload(A13), mulmod(mload(CHALLENGE_4), addmod(mload(A14), mulmod(mload(A15), mload(CHALLENGE_4), r), r), r), r), r), r))
-            t := addmod(mload(0x5280), mulmod(mload(F9), addmod(mload(0x5220), mulmod(mload(F9), addmod(mload(0x52a0), mulmod(mload(0x5260), mload(F9), r), r), r), r), r), r)
+            mstore(0x6780, addmod(mload(A12), mulmod(mload(CHALLENGE_4), addmod(mload(A13), mulmod(mload(CHALLENGE_4), addmod(mload(A14), mulmod(mload(A15), mload(CHALLENGE_4), r), r), r), r), r), r))
+            t := addmod(mload(0x6620), mulmod(mload(F9), addmod(mload(0x65c0), mulmod(mload(F9), addmod(mload(0x6640), mulmod(mload(0x6600), mload(F9), r), r), r), r), r), r)
             t := mulmod(t, mload(F9), r)
             t := mulmod(t, mload(A25_R1), r)
-            mstore(0x5260, t)
-            t := addmod(mload(0x5360), mulmod(mload(F8), addmod(mload(0x53c0), mulmod(mload(F8), addmod(mload(0x5380), mulmod(mload(0x5320), mload(F8), r), r), r), r), r), r)
+            mstore(0x6600, t)
+            t := addmod(mload(0x6700), mulmod(mload(F8), addmod(mload(0x6760), mulmod(mload(F8), addmod(mload(0x6720), mulmod(mload(0x66c0), mload(F8), r), r), r), r), r), r)
             t := mulmod(t, mload(F8), r)
             t := mulmod(t, mload(A25), r)
-            t := addmod(mload(0x5260), sub(r, t), r)
-            t := addmod(t, sub(r, addmod(mulmod(mload(F4), mload(0x53e0), r), mulmod(mload(0x51e0), mload(F14), r), r)), r)
+            t := addmod(mload(0x6600), sub(r, t), r)
+            t := addmod(t, sub(r, addmod(mulmod(mload(F4), mload(0x6780), r), mulmod(mload(0x6580), mload(F14), r), r)), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[2]
-            h := addmod(mulmod(h, y, r), addmod(mulmod(mload(F0), mload(A26_R1), r), sub(r, mulmod(mload(F16), addmod(mload(A26), mload(0x53e0), r), r)), r), r)
+            h := addmod(mulmod(h, y, r), addmod(mulmod(mload(F0), mload(A26_R1), r), sub(r, mulmod(mload(F16), addmod(mload(A26), mload(0x6780), r), r)), r), r)
             // gate chains[3]
-            mstore(0x53e0, mulmod(mload(0x51e0), mload(0x51e0), r))
-            mstore(0x53e0, mulmod(mload(0x53e0), mload(0x53e0), r))
-            mstore(0x53e0, mulmod(mload(0x53e0), mload(0x53e0), r))
-            mstore(0x53e0, mulmod(mload(0x53e0), mload(0x53e0), r))
-            mstore(0x53e0, mulmod(mload(0x53e0), mload(0x53e0), r))
-            mstore(0x5260, mulmod(mload(CHALLENGE_3), mload(0x53e0), r))
-            mstore(0x5320, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x5260), r))
-            mstore(0x5380, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x53e0), r))
-            t := addmod(addmod(mload(0x53a0), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x53e0), r), r), mulmod(mload(F10), addmod(addmod(mload(0x5340), mload(0x5380), r), mulmod(mload(F10), addmod(mload(0x5300), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x53e0), r), r), r), r), r), r)
+            mstore(0x6780, mulmod(mload(0x6580), mload(0x6580), r))
+            mstore(0x6780, mulmod(mload(0x6780), mload(0x6780), r))
+            mstore(0x6780, mulmod(mload(0x6780), mload(0x6780), r))
+            mstore(0x6780, mulmod(mload(0x6780), mload(0x6780), r))
+            mstore(0x6780, mulmod(mload(0x6780), mload(0x6780), r))
+            mstore(0x6600, mulmod(mload(CHALLENGE_3), mload(0x6780), r))
+            mstore(0x66c0, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x6600), r))
+            mstore(0x6720, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x6780), r))
+            t := addmod(addmod(mload(0x6740), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x6780), r), r), mulmod(mload(F10), addmod(addmod(mload(0x66e0), mload(0x6720), r), mulmod(mload(F10), addmod(mload(0x66a0), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x6780), r), r), r), r), r), r)
             t := mulmod(t, mload(F10), r)
-            t := addmod(t, addmod(mload(0x5200), mload(0x5380), r), r)
+            t := addmod(t, addmod(mload(0x65a0), mload(0x6720), r), r)
             t := mulmod(t, mload(F10), r)
             t := mulmod(t, mload(A27), r)
-            mstore(0x5380, t)
-            t := addmod(addmod(mload(0x52c0), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x5260), r), r), mulmod(mload(F11), addmod(addmod(mload(0x5240), mload(0x5320), r), mulmod(mload(F11), addmod(mload(0x51c0), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x5260), r), r), r), r), r), r)
+            mstore(0x6720, t)
+            t := addmod(addmod(mload(0x6660), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x6600), r), r), mulmod(mload(F11), addmod(addmod(mload(0x65e0), mload(0x66c0), r), mulmod(mload(F11), addmod(mload(0x6560), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x6600), r), r), r), r), r), r)
             t := mulmod(t, mload(F11), r)
-            t := addmod(t, addmod(mload(0x52e0), mload(0x5320), r), r)
+            t := addmod(t, addmod(mload(0x6680), mload(0x66c0), r), r)
             t := mulmod(t, mload(F11), r)
-            mstore(0x5320, t)
+            mstore(0x66c0, t)
             t := addmod(mload(F141), mulmod(mload(CHALLENGE_4), addmod(mload(F142), mulmod(mload(CHALLENGE_4), addmod(mload(F143), mulmod(mload(CHALLENGE_4), mload(F144), r), r), r), r), r), r)
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(F140), r)
@@ -1142,55 +1203,57 @@ contract TensorSealVerifier_w4f128b2t2 {
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(F17), r)
             t := addmod(mload(A27_R1), sub(r, t), r)
-            t := mulmod(t, mload(0x5320), r)
-            t := addmod(t, sub(r, mload(0x5380)), r)
+            t := mulmod(t, mload(0x66c0), r)
+            t := addmod(t, sub(r, mload(0x6720)), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[4]
-            mstore(0x53e0, addmod(mload(0x53e0), sub(r, 1), r))
-            mstore(0x5380, mulmod(mload(F12), addmod(3, mulmod(mload(F12), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(F12), r), r), r), r), r))
-            mstore(0x5320, mulmod(mload(A28), addmod(1, mulmod(mload(0x53e0), mulmod(mload(F13), addmod(2, sub(r, mload(F13)), r), r), r), r), r))
-            t := mulmod(mload(A28_R1), addmod(1, mulmod(mload(0x53e0), mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mulmod(mload(F13), addmod(mload(F13), sub(r, 1), r), r), r), r), r), r)
-            t := addmod(t, sub(r, mload(0x5320)), r)
+            mstore(0x6780, addmod(mload(0x6780), sub(r, 1), r))
+            mstore(0x6720, mulmod(mload(F12), addmod(3, mulmod(mload(F12), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(F12), r), r), r), r), r))
+            mstore(0x66c0, mulmod(mload(A28), addmod(1, mulmod(mload(0x6780), mulmod(mload(F13), addmod(2, sub(r, mload(F13)), r), r), r), r), r))
+            t := mulmod(mload(A28_R1), addmod(1, mulmod(mload(0x6780), mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mulmod(mload(F13), addmod(mload(F13), sub(r, 1), r), r), r), r), r), r)
+            t := addmod(t, sub(r, mload(0x66c0)), r)
             t := mulmod(t, mload(F0), r)
-            t := addmod(t, sub(r, mulmod(mload(0x5380), mulmod(mload(A27), mload(A18), r), r)), r)
+            t := addmod(t, sub(r, mulmod(mload(0x6720), mulmod(mload(A27), mload(A18), r), r)), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[5]
-            mstore(0x5320, addmod(mload(CHALLENGE_4), sub(r, 1), r))
-            mstore(0x51e0, addmod(mload(0x51e0), sub(r, 1), r))
-            t := addmod(addmod(mulmod(mload(0x5320), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mload(0x5320), r), mulmod(2, mload(0x51e0), r), r), r), mulmod(mload(F12), addmod(mulmod(mload(0x5320), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000001, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(0x5320), r), mulmod(mload(0x51e0), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), r), r), r), r)
+            mstore(0x66c0, addmod(mload(CHALLENGE_4), sub(r, 1), r))
+            mstore(0x6580, addmod(mload(0x6580), sub(r, 1), r))
+            t := addmod(addmod(mulmod(mload(0x66c0), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mload(0x66c0), r), mulmod(2, mload(0x6580), r), r), r), mulmod(mload(F12), addmod(mulmod(mload(0x66c0), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000001, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(0x66c0), r), mulmod(mload(0x6580), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), r), r), r), r)
             t := mulmod(t, mload(F12), r)
-            t := addmod(t, addmod(mulmod(mload(0x5320), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000001, r), addmod(mulmod(3, mload(0x5320), r), mulmod(mload(0x51e0), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7ffffff, r), r), r), r)
+            t := addmod(t, addmod(mulmod(mload(0x66c0), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000001, r), addmod(mulmod(3, mload(0x66c0), r), mulmod(mload(0x6580), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7ffffff, r), r), r), r)
             t := mulmod(t, mload(F12), r)
             t := mulmod(t, mload(A29), r)
             t := addmod(mulmod(mload(F0), addmod(mload(A29_R1), sub(r, mload(A29)), r), r), sub(r, t), r)
-            t := addmod(t, sub(r, mulmod(mload(0x5380), mload(A18), r)), r)
+            t := addmod(t, sub(r, mulmod(mload(0x6720), mload(A18), r)), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate boundary[0]
             h := addmod(mulmod(h, y, r), mulmod(mload(F1), addmod(mload(A23), addmod(mload(A22), addmod(mload(A21), addmod(mload(A19), mload(A20), r), r), r), r), r), r)
             // gate boundary[1]
-            mstore(0x5380, mulmod(mload(F1), addmod(mload(F1), sub(r, 2), r), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(A26), mload(0x5380), r), r)
+            mstore(0x6720, mulmod(mload(F1), addmod(mload(F1), sub(r, 2), r), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(A26), mload(0x6720), r), r)
             // gate boundary[2]
-            h := addmod(mulmod(h, y, r), mulmod(mload(A28), mload(0x5380), r), r)
+            h := addmod(mulmod(h, y, r), mulmod(mload(A28), mload(0x6720), r), r)
             // gate boundary[3]
-            h := addmod(mulmod(h, y, r), mulmod(mload(A29), mload(0x5380), r), r)
+            h := addmod(mulmod(h, y, r), mulmod(mload(A29), mload(0x6720), r), r)
             // gate boundary[4]
             h := addmod(mulmod(h, y, r), mulmod(mulmod(mload(F1), addmod(mload(F1), sub(r, 1), r), r), addmod(addmod(mload(A24), sub(r, mload(A28)), r), mulmod(mload(CHALLENGE_5), addmod(mload(A25), sub(r, mload(A29)), r), r), r), r), r)
             mstore(QUOTIENT_EVAL, mulmod(h, mload(INVERSE_0), r))
         }
     }
 
-    /// @dev SHPLONK: ACC = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, where Z_i vanishes on the points of
+    /// @dev SHPLONK: RIGHT = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, where Z_i vanishes on the points of
     /// set i, z_0 = Z_0(u) and c_i = v^i·z_0 / Z_i(u). The interpolation at u of values e_m at the points x·ω^(r_m) is
     /// Z_i(u)·x^(1-#i) Σ_m e_m·w_m / (u - x·ω^(r_m)), with w_m = 1 / Π_(l≠m) (ω^(r_m) - ω^(r_l)) from the key.
-    function combineOpenings() private view {
+    /// A proof is right where e(H2, s·G2) = e(RIGHT, G2). This adds weight·H2 to LEFT and weight·RIGHT to RIGHT, but for
+    /// what all proofs of a key share, the fixed commitments and G: their scalars are summed. The first weight is 1.
+    function combineOpenings(uint256 weight, bool first) private view {
         assembly ("memory-safe") {
-            // adds s·P to ACC
-            function addTerm(ptr, s) {
-                mcopy(MUL, ptr, 0x40)
-                mstore(MUL_SCALAR, s)
-                let ok := staticcall(gas(), 0x07, MUL, 0x60, MUL, 0x40)
-                ok := and(staticcall(gas(), 0x06, ACC, 0x80, ACC, 0x40), ok)
+            function addTerm(sum, ptr, s) {
+                let product := add(sum, 0x40)
+                mcopy(product, ptr, 0x40)
+                mstore(add(sum, 0x80), s)
+                let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
+                ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
                 if iszero(ok) {
                     mstore(0x00, 0x00a48593) // PrecompileFailed
                     mstore(0x20, 0x07)
@@ -1199,8 +1262,8 @@ contract TensorSealVerifier_w4f128b2t2 {
             }
             let r := R
             let y := mload(SET_Y)
-            let vi := 1
-            // Σ_i c_i Σ_j y^j r_ij(u) / z_0
+            let vi := weight
+            // weight·Σ_i c_i Σ_j y^j r_ij(u) / z_0
             let sum := 0
             let s
             let e
@@ -1381,85 +1444,87 @@ contract TensorSealVerifier_w4f128b2t2 {
             e := addmod(mulmod(e, y, r), mload(A0), r)
             ri := mulmod(e, mload(INVERSE_3), r)
             sum := addmod(sum, mulmod(vi, ri, r), r)
-            s := 1
-            mcopy(ACC, A0_COMMITMENT, 0x40)
-            s := y
-            addTerm(A12_COMMITMENT, s)
+            s := weight
+            switch first
+            case 1 { mcopy(RIGHT, A0_COMMITMENT, 0x40) }
+            default { addTerm(RIGHT, A0_COMMITMENT, s) }
             s := mulmod(s, y, r)
-            addTerm(A1_COMMITMENT, s)
+            addTerm(RIGHT, A12_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A13_COMMITMENT, s)
+            addTerm(RIGHT, A1_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A2_COMMITMENT, s)
+            addTerm(RIGHT, A13_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A14_COMMITMENT, s)
+            addTerm(RIGHT, A2_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A3_COMMITMENT, s)
+            addTerm(RIGHT, A14_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A15_COMMITMENT, s)
+            addTerm(RIGHT, A3_COMMITMENT, s)
+            s := mulmod(s, y, r)
+            addTerm(RIGHT, A15_COMMITMENT, s)
             s := mulmod(s, y, r)
             for { let ptr := A4_COMMITMENT } iszero(gt(ptr, A11_COMMITMENT)) { ptr := add(ptr, 0x40) } {
-                addTerm(ptr, s)
+                addTerm(RIGHT, ptr, s)
                 s := mulmod(s, y, r)
             }
-            addTerm(A16_COMMITMENT, s)
+            addTerm(RIGHT, A16_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A17_COMMITMENT, s)
+            addTerm(RIGHT, A17_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A18_COMMITMENT, s)
+            addTerm(RIGHT, A18_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(F5_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0xa0), addmod(mload(add(FIXED_SCALARS, 0xa0)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F4_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x80), addmod(mload(add(FIXED_SCALARS, 0x80)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F0_COMMITMENT, s)
+            mstore(FIXED_SCALARS, addmod(mload(FIXED_SCALARS), s, r))
             s := mulmod(s, y, r)
-            for { let ptr := F145_COMMITMENT } iszero(gt(ptr, F150_COMMITMENT)) { ptr := add(ptr, 0x40) } {
-                addTerm(ptr, s)
+            for { let ptr := add(FIXED_SCALARS, 0x1220) } iszero(gt(ptr, add(FIXED_SCALARS, 0x12c0))) { ptr := add(ptr, 0x20) } {
+                mstore(ptr, addmod(mload(ptr), s, r))
                 s := mulmod(s, y, r)
             }
-            for { let ptr := F17_COMMITMENT } iszero(gt(ptr, F144_COMMITMENT)) { ptr := add(ptr, 0x40) } {
-                addTerm(ptr, s)
+            for { let ptr := add(FIXED_SCALARS, 0x220) } iszero(gt(ptr, add(FIXED_SCALARS, 0x1200))) { ptr := add(ptr, 0x20) } {
+                mstore(ptr, addmod(mload(ptr), s, r))
                 s := mulmod(s, y, r)
             }
-            addTerm(F2_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x40), addmod(mload(add(FIXED_SCALARS, 0x40)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F3_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x60), addmod(mload(add(FIXED_SCALARS, 0x60)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F15_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x1e0), addmod(mload(add(FIXED_SCALARS, 0x1e0)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F7_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0xe0), addmod(mload(add(FIXED_SCALARS, 0xe0)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F6_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0xc0), addmod(mload(add(FIXED_SCALARS, 0xc0)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F14_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x1c0), addmod(mload(add(FIXED_SCALARS, 0x1c0)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F9_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x120), addmod(mload(add(FIXED_SCALARS, 0x120)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F8_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x100), addmod(mload(add(FIXED_SCALARS, 0x100)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F16_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x200), addmod(mload(add(FIXED_SCALARS, 0x200)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F11_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x160), addmod(mload(add(FIXED_SCALARS, 0x160)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F10_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x140), addmod(mload(add(FIXED_SCALARS, 0x140)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F12_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x180), addmod(mload(add(FIXED_SCALARS, 0x180)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F13_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x1a0), addmod(mload(add(FIXED_SCALARS, 0x1a0)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F1_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x20), addmod(mload(add(FIXED_SCALARS, 0x20)), s, r))
             s := mulmod(s, y, r)
             e := s
-            addTerm(QUOTIENT_0_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_0_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_1_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_1_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_2_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_2_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_3_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_3_COMMITMENT, e)
             s := mulmod(s, y, r)
-            addTerm(RANDOM_COMMITMENT, s)
+            addTerm(RIGHT, RANDOM_COMMITMENT, s)
             s := mulmod(s, y, r)
             // set 1: 11 polynomials at X, X_R1
             vi := mulmod(vi, mload(SET_V), r)
@@ -1494,35 +1559,70 @@ contract TensorSealVerifier_w4f128b2t2 {
             s := mulmod(s, mload(INVERSE_3), r)
             s := mulmod(s, mload(INVERSE_4), r)
             for { let ptr := A19_COMMITMENT } iszero(gt(ptr, A23_COMMITMENT)) { ptr := add(ptr, 0x40) } {
-                addTerm(ptr, s)
+                addTerm(RIGHT, ptr, s)
                 s := mulmod(s, y, r)
             }
-            addTerm(A26_COMMITMENT, s)
+            addTerm(RIGHT, A26_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A24_COMMITMENT, s)
+            addTerm(RIGHT, A24_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A25_COMMITMENT, s)
+            addTerm(RIGHT, A25_COMMITMENT, s)
             s := mulmod(s, y, r)
             for { let ptr := A27_COMMITMENT } iszero(gt(ptr, A29_COMMITMENT)) { ptr := add(ptr, 0x40) } {
-                addTerm(ptr, s)
+                addTerm(RIGHT, ptr, s)
                 s := mulmod(s, y, r)
             }
             // the claimed evaluations, and the two opening points
-            mstore(GENERATOR, 1)
-            mstore(add(GENERATOR, 0x20), 2)
-            addTerm(GENERATOR, sub(r, mulmod(sum, z0, r)))
-            addTerm(H1, sub(r, z0))
-            addTerm(H2, mload(SET_U))
+            mstore(GENERATOR_SCALAR, addmod(mload(GENERATOR_SCALAR), sub(r, mulmod(sum, z0, r)), r))
+            addTerm(RIGHT, H1, sub(r, mulmod(weight, z0, r)))
+            addTerm(RIGHT, H2, mulmod(weight, mload(SET_U), r))
+            switch first
+            case 1 { mcopy(LEFT, H2, 0x40) }
+            default { addTerm(LEFT, H2, weight) }
         }
     }
 
-    /// @dev e(H2, s·G2) · e(-ACC, G2) = 1.
+    /// @dev Before the first proof: the sums of the scalars are 0.
+    function clearShared() private pure {
+        assembly ("memory-safe") {
+            calldatacopy(GENERATOR_SCALAR, calldatasize(), 0x1300)
+        }
+    }
+
+    /// @dev After the last proof: adds the fixed commitments and G to RIGHT.
+    function addShared() private view {
+        assembly ("memory-safe") {
+            function addTerm(sum, ptr, s) {
+                let product := add(sum, 0x40)
+                mcopy(product, ptr, 0x40)
+                mstore(add(sum, 0x80), s)
+                let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
+                ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
+                if iszero(ok) {
+                    mstore(0x00, 0x00a48593) // PrecompileFailed
+                    mstore(0x20, 0x07)
+                    revert(0x1c, 0x24)
+                }
+            }
+            mstore(GENERATOR, 1)
+            mstore(add(GENERATOR, 0x20), 2)
+            addTerm(RIGHT, GENERATOR, mload(GENERATOR_SCALAR))
+            let scalar := FIXED_SCALARS
+            let end := add(F0_COMMITMENT, 0x25c0)
+            for { let ptr := F0_COMMITMENT } lt(ptr, end) { ptr := add(ptr, 0x40) } {
+                addTerm(RIGHT, ptr, mload(scalar))
+                scalar := add(scalar, 0x20)
+            }
+        }
+    }
+
+    /// @dev e(LEFT, s·G2) · e(-RIGHT, G2) = 1.
     function checkPairing() private view {
         assembly ("memory-safe") {
-            mcopy(PAIRING, H2, 0x40)
+            mcopy(PAIRING, LEFT, 0x40)
             mcopy(add(PAIRING, 0x40), KEY_S_G2, 0x80)
-            mstore(add(PAIRING, 0xc0), mload(ACC))
-            mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(ACC, 0x20))), Q))
+            mstore(add(PAIRING, 0xc0), mload(RIGHT))
+            mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(RIGHT, 0x20))), Q))
             mcopy(add(PAIRING, 0x100), KEY_G2, 0x80)
             if iszero(staticcall(gas(), 0x08, PAIRING, 0x180, 0x00, 0x20)) {
                 mstore(0x00, 0x00a48593) // PrecompileFailed

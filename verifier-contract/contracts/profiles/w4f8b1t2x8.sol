@@ -250,13 +250,14 @@ contract TensorSealVerifier_w4f8b1t2x8 {
     uint256 private constant INVERSE_16 = 0x1e80;
     uint256 private constant PREFIX = 0x1ea0; // products of the values before each
     uint256 private constant MODEXP = 0x20c0; // input of precompile 5
-    uint256 private constant ACC = 0x2180; // input of precompile 6: the sum so far, then MUL
-    uint256 private constant MUL = 0x21c0; // input of precompile 7: a point, then its scalar
-    uint256 private constant MUL_SCALAR = 0x2200;
-    uint256 private constant GENERATOR = 0x2220; // of G1
-    uint256 private constant PAIRING = 0x2260; // input of precompile 8
-    uint256 private constant SHARED = 0x23e0; // shared subexpressions of the gates
-    uint256 private constant FREE = 0x2660; // instances, while section 0 of the transcript is hashed
+    uint256 private constant RIGHT = 0x2180; // paired with G2: a sum of points, then a product and its scalar
+    uint256 private constant LEFT = 0x2220; // paired with s·G2: a sum of points, then a product and its scalar
+    uint256 private constant GENERATOR_SCALAR = 0x22c0; // what G is multiplied by, summed over the proofs
+    uint256 private constant FIXED_SCALARS = 0x22e0; // what each fixed commitment is multiplied by, likewise
+    uint256 private constant GENERATOR = 0x2380; // of G1
+    uint256 private constant PAIRING = 0x23c0; // input of precompile 8
+    uint256 private constant SHARED = 0x2540; // shared subexpressions of the gates
+    uint256 private constant FREE = 0x27c0; // instances, while section 0 of the transcript is hashed
 
     /// @notice `key` is no data contract with a key of this profile.
     error BadKey(address key);
@@ -289,16 +290,72 @@ contract TensorSealVerifier_w4f8b1t2x8 {
     returns (bool)
     {
         loadKey(key);
-        checkLengths(instances, proof);
+        checkLengths(instances, proof, 1);
+        clearShared();
+        accumulate(instances, proof, 1, true);
+        addShared();
+        checkPairing();
+        return true;
+    }
+
+    /// @notice Verifies several proofs of one model with one pairing, and reverts where one of them is not accepted.
+    /// @dev Each proof's equation is weighed by a power of a challenge drawn from the key and the whole calldata, so
+    /// that wrong ones do not cancel. Calldata as for `verify`.
+    /// @param key The model's key.
+    /// @param instances The public values of each proof, one after the other.
+    /// @param proofs The proofs, one after the other; one at least.
+    /// @return True, always; a refused batch reverts with one of the errors above.
+    function verifyBatch(address key, uint256[] calldata instances, bytes calldata proofs)
+    external
+    view
+    returns (bool)
+    {
+        loadKey(key);
+        uint256 count = proofs.length / PROOF_BYTES;
+        if (count == 0) revert BadProofLength(proofs.length, PROOF_BYTES);
+        checkLengths(instances, proofs, count);
+        clearShared();
+        uint256 challenge = batchChallenge();
+        uint256 weight = 1;
+        uint256 values = instances.length / count;
+        for (uint256 i = 0; i < count; ++i) {
+            accumulate(
+            instances[i * values:(i + 1) * values],
+            proofs[i * PROOF_BYTES:(i + 1) * PROOF_BYTES],
+            weight,
+            i == 0
+            );
+            weight = mulmod(weight, challenge, R);
+        }
+        addShared();
+        checkPairing();
+        return true;
+    }
+
+    /// @dev Checks a proof up to its pairing, and adds both sides of that, times the weight, to LEFT and RIGHT.
+    function accumulate(
+    uint256[] calldata instances,
+    bytes calldata proof,
+    uint256 weight,
+    bool first
+    ) private view {
         checkProof(proof);
         replayTranscript(instances, proof);
         computePoints();
         sumInstances(instances);
         invertDenominators();
         evaluateGates();
-        combineOpenings();
-        checkPairing();
-        return true;
+        combineOpenings(weight, first);
+    }
+
+    /// @dev Hash of the key and of the calldata, which holds all public values and proofs.
+    function batchChallenge() private pure returns (uint256 challenge) {
+        assembly ("memory-safe") {
+            mcopy(FREE, KEY_ID, sub(KEY_BYTES, 1))
+            let to := add(FREE, sub(KEY_BYTES, 1))
+            calldatacopy(to, 0, calldatasize())
+            challenge := mod(keccak256(FREE, add(sub(KEY_BYTES, 1), calldatasize())), R)
+        }
     }
 
     /// @dev Copies the key's words to KEY_ID and on.
@@ -318,25 +375,29 @@ contract TensorSealVerifier_w4f8b1t2x8 {
         }
     }
 
-    /// @dev Accepts the arguments' one encoding: head, instances, proof, end of calldata.
-    function checkLengths(uint256[] calldata instances, bytes calldata proof) private pure {
+    /// @dev Accepts the arguments' one encoding: head, instances, proofs, end of calldata.
+    function checkLengths(uint256[] calldata instances, bytes calldata proof, uint256 proofs)
+    private
+    pure
+    {
         assembly ("memory-safe") {
-            let count := mul(mload(KEY_ROWS), INSTANCE_COLUMNS)
+            let count := mul(mul(mload(KEY_ROWS), INSTANCE_COLUMNS), proofs)
             if iszero(eq(instances.length, count)) {
                 mstore(0x00, 0xc3a52445) // BadInstanceCount
                 mstore(0x20, instances.length)
                 mstore(0x40, count)
                 revert(0x1c, 0x44)
             }
-            if iszero(eq(proof.length, PROOF_BYTES)) {
+            let bytesExpected := mul(PROOF_BYTES, proofs)
+            if iszero(eq(proof.length, bytesExpected)) {
                 mstore(0x00, 0x994f16ab) // BadProofLength
                 mstore(0x20, proof.length)
-                mstore(0x40, PROOF_BYTES)
+                mstore(0x40, bytesExpected)
                 revert(0x1c, 0x44)
             }
             let expected := add(0x84, shl(5, count))
             let ok := and(eq(instances.offset, 0x84), eq(proof.offset, add(expected, 0x20)))
-            expected := add(expected, add(0x20, PROOF_BYTES))
+            expected := add(expected, add(0x20, bytesExpected))
             if iszero(and(ok, eq(calldatasize(), expected))) {
                 mstore(0x00, 0x78f959d5) // BadCalldata
                 mstore(0x20, calldatasize())
@@ -686,114 +747,114 @@ contract TensorSealVerifier_w4f8b1t2x8 {
             let h
             let t
             // gate lookup[0]
-            mstore(0x23e0, mulmod(mload(CHALLENGE_1), mload(CHALLENGE_1), r))
-            mstore(0x2400, mulmod(mload(0x23e0), mload(F0_R5), r))
-            mstore(0x2420, addmod(mload(0x2400), addmod(addmod(mload(CHALLENGE_0), mload(A0), r), mulmod(mload(CHALLENGE_1), mload(A1), r), r), r))
-            mstore(0x2440, addmod(mload(0x2400), addmod(addmod(mload(CHALLENGE_0), mload(A0_R1), r), mulmod(mload(CHALLENGE_1), mload(A1_R1), r), r), r))
-            mstore(0x2460, mulmod(mload(0x2420), mload(0x2440), r))
-            mstore(0x2480, addmod(mload(0x2400), addmod(addmod(mload(CHALLENGE_0), mload(A0_R2), r), mulmod(mload(CHALLENGE_1), mload(A1_R2), r), r), r))
-            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A2_R9), sub(r, mload(A2_R1)), r), mulmod(mload(0x2460), mload(0x2480), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x2460), mulmod(mload(0x2480), addmod(mload(0x2420), mload(0x2440), r), r), r), r)), r), r)
+            mstore(0x2540, mulmod(mload(CHALLENGE_1), mload(CHALLENGE_1), r))
+            mstore(0x2560, mulmod(mload(0x2540), mload(F0_R5), r))
+            mstore(0x2580, addmod(mload(0x2560), addmod(addmod(mload(CHALLENGE_0), mload(A0), r), mulmod(mload(CHALLENGE_1), mload(A1), r), r), r))
+            mstore(0x25a0, addmod(mload(0x2560), addmod(addmod(mload(CHALLENGE_0), mload(A0_R1), r), mulmod(mload(CHALLENGE_1), mload(A1_R1), r), r), r))
+            mstore(0x25c0, mulmod(mload(0x2580), mload(0x25a0), r))
+            mstore(0x25e0, addmod(mload(0x2560), addmod(addmod(mload(CHALLENGE_0), mload(A0_R2), r), mulmod(mload(CHALLENGE_1), mload(A1_R2), r), r), r))
+            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A2_R9), sub(r, mload(A2_R1)), r), mulmod(mload(0x25c0), mload(0x25e0), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x25c0), mulmod(mload(0x25e0), addmod(mload(0x2580), mload(0x25a0), r), r), r), r)), r), r)
             t := mulmod(t, mload(F4), r)
             h := t
             // gate lookup[0]
-            mstore(0x2400, addmod(mload(0x2400), addmod(addmod(mload(CHALLENGE_0), mload(A0_R3), r), mulmod(mload(CHALLENGE_1), mload(A1_R3), r), r), r))
-            mstore(0x2440, addmod(mload(CHALLENGE_0), mload(0x23e0), r))
-            mstore(0x2420, addmod(mload(0x2440), mload(A0_R4), r))
-            mstore(0x2480, mulmod(mload(0x2400), mload(0x2420), r))
-            mstore(0x2460, addmod(mload(0x2440), mload(A0_R5), r))
-            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A2_R10), sub(r, mload(A2_R2)), r), mulmod(mload(0x2480), mload(0x2460), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x2480), mulmod(mload(0x2460), addmod(mload(0x2400), mload(0x2420), r), r), r), r)), r), r)
+            mstore(0x2560, addmod(mload(0x2560), addmod(addmod(mload(CHALLENGE_0), mload(A0_R3), r), mulmod(mload(CHALLENGE_1), mload(A1_R3), r), r), r))
+            mstore(0x25a0, addmod(mload(CHALLENGE_0), mload(0x2540), r))
+            mstore(0x2580, addmod(mload(0x25a0), mload(A0_R4), r))
+            mstore(0x25e0, mulmod(mload(0x2560), mload(0x2580), r))
+            mstore(0x25c0, addmod(mload(0x25a0), mload(A0_R5), r))
+            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A2_R10), sub(r, mload(A2_R2)), r), mulmod(mload(0x25e0), mload(0x25c0), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x25e0), mulmod(mload(0x25c0), addmod(mload(0x2560), mload(0x2580), r), r), r), r)), r), r)
             t := mulmod(t, mload(F4), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate lookup[0]
-            mstore(0x2420, addmod(mload(0x2440), mload(A0_R6), r))
-            mstore(0x2440, addmod(mload(0x2440), mload(A0_R7), r))
-            mstore(0x2400, mulmod(mload(0x2420), mload(0x2440), r))
-            mstore(0x2460, addmod(mulmod(mload(0x23e0), mload(F3_R3), r), addmod(addmod(mload(CHALLENGE_0), mload(F3_R1), r), mulmod(mload(CHALLENGE_1), mload(F3_R2), r), r), r))
-            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A2_R11), sub(r, mload(A2_R3)), r), mulmod(mload(0x2400), mload(0x2460), r), r), addmod(mulmod(mload(0x2400), mload(A1_R4), r), sub(r, mulmod(mload(0x2460), mulmod(mload(F0_R4), addmod(mload(0x2420), mload(0x2440), r), r), r)), r), r), r)
+            mstore(0x2580, addmod(mload(0x25a0), mload(A0_R6), r))
+            mstore(0x25a0, addmod(mload(0x25a0), mload(A0_R7), r))
+            mstore(0x2560, mulmod(mload(0x2580), mload(0x25a0), r))
+            mstore(0x25c0, addmod(mulmod(mload(0x2540), mload(F3_R3), r), addmod(addmod(mload(CHALLENGE_0), mload(F3_R1), r), mulmod(mload(CHALLENGE_1), mload(F3_R2), r), r), r))
+            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A2_R11), sub(r, mload(A2_R3)), r), mulmod(mload(0x2560), mload(0x25c0), r), r), addmod(mulmod(mload(0x2560), mload(A1_R4), r), sub(r, mulmod(mload(0x25c0), mulmod(mload(F0_R4), addmod(mload(0x2580), mload(0x25a0), r), r), r)), r), r), r)
             t := mulmod(t, mload(F4), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate lookup[0]
-            t := addmod(mload(A1_R5), mulmod(addmod(mload(A2_R12), sub(r, mload(A2_R4)), r), addmod(mulmod(mload(0x23e0), mload(F3_R6), r), addmod(addmod(mload(CHALLENGE_0), mload(F3_R4), r), mulmod(mload(CHALLENGE_1), mload(F3_R5), r), r), r), r), r)
+            t := addmod(mload(A1_R5), mulmod(addmod(mload(A2_R12), sub(r, mload(A2_R4)), r), addmod(mulmod(mload(0x2540), mload(F3_R6), r), addmod(addmod(mload(CHALLENGE_0), mload(F3_R4), r), mulmod(mload(CHALLENGE_1), mload(F3_R5), r), r), r), r), r)
             t := mulmod(t, mload(F0), r)
             t := mulmod(t, mload(F4), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[0]
-            mstore(0x23e0, mulmod(mload(CHALLENGE_2), mload(CHALLENGE_2), r))
-            mstore(0x2440, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(0x23e0), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(mload(CHALLENGE_2), 0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, r), r), r))
-            mstore(0x2420, mulmod(mload(CHALLENGE_4), mload(CHALLENGE_4), r))
-            mstore(0x2420, mulmod(mload(0x2420), mload(0x2420), r))
-            mstore(0x2460, mulmod(mload(CHALLENGE_3), mload(0x2420), r))
-            mstore(0x2400, addmod(mload(0x2440), mulmod(mload(0x2460), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
-            mstore(0x2480, addmod(mulmod(mload(0x23e0), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(CHALLENGE_2), 2, r)), r), r))
-            mstore(0x24a0, mulmod(mload(0x2460), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
-            mstore(0x24c0, addmod(mload(0x2480), mload(0x24a0), r))
-            mstore(0x24e0, addmod(mulmod(mload(0x23e0), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(CHALLENGE_2), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
-            mstore(0x2460, addmod(mload(0x24e0), mulmod(mload(0x2460), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
-            mstore(0x2500, addmod(mulmod(mload(0x23e0), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(CHALLENGE_2), 3, r)), r), r))
-            mstore(0x24a0, addmod(mload(0x24a0), mload(0x2500), r))
-            mstore(0x2520, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(CHALLENGE_3), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, mload(0x23e0), r), r), r))
-            mstore(0x2540, addmod(mload(0x2520), mulmod(mload(0x2420), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
-            mstore(0x2560, addmod(mulmod(mload(CHALLENGE_3), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(0x23e0), 2, r)), r), r))
-            mstore(0x2580, mulmod(mload(0x2420), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
-            mstore(0x25a0, addmod(mload(0x2560), mload(0x2580), r))
-            mstore(0x25c0, addmod(mulmod(mload(CHALLENGE_3), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(0x23e0), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
-            mstore(0x25e0, addmod(mload(0x25c0), mulmod(mload(0x2420), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
-            mstore(0x23e0, addmod(mulmod(mload(CHALLENGE_3), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(0x23e0), 3, r)), r), r))
-            mstore(0x2580, addmod(mload(0x2580), mload(0x23e0), r))
-            t := addmod(mload(0x24a0), mulmod(mload(F0_R7), addmod(mload(0x2460), mulmod(mload(F0_R7), addmod(mload(0x24c0), mulmod(mload(0x2400), mload(F0_R7), r), r), r), r), r), r)
+            mstore(0x2540, mulmod(mload(CHALLENGE_2), mload(CHALLENGE_2), r))
+            mstore(0x25a0, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(0x2540), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(mload(CHALLENGE_2), 0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, r), r), r))
+            mstore(0x2580, mulmod(mload(CHALLENGE_4), mload(CHALLENGE_4), r))
+            mstore(0x2580, mulmod(mload(0x2580), mload(0x2580), r))
+            mstore(0x25c0, mulmod(mload(CHALLENGE_3), mload(0x2580), r))
+            mstore(0x2560, addmod(mload(0x25a0), mulmod(mload(0x25c0), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
+            mstore(0x25e0, addmod(mulmod(mload(0x2540), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(CHALLENGE_2), 2, r)), r), r))
+            mstore(0x2600, mulmod(mload(0x25c0), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
+            mstore(0x2620, addmod(mload(0x25e0), mload(0x2600), r))
+            mstore(0x2640, addmod(mulmod(mload(0x2540), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(CHALLENGE_2), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
+            mstore(0x25c0, addmod(mload(0x2640), mulmod(mload(0x25c0), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
+            mstore(0x2660, addmod(mulmod(mload(0x2540), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(CHALLENGE_2), 3, r)), r), r))
+            mstore(0x2600, addmod(mload(0x2600), mload(0x2660), r))
+            mstore(0x2680, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(CHALLENGE_3), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, mload(0x2540), r), r), r))
+            mstore(0x26a0, addmod(mload(0x2680), mulmod(mload(0x2580), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
+            mstore(0x26c0, addmod(mulmod(mload(CHALLENGE_3), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(0x2540), 2, r)), r), r))
+            mstore(0x26e0, mulmod(mload(0x2580), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
+            mstore(0x2700, addmod(mload(0x26c0), mload(0x26e0), r))
+            mstore(0x2720, addmod(mulmod(mload(CHALLENGE_3), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(0x2540), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
+            mstore(0x2740, addmod(mload(0x2720), mulmod(mload(0x2580), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
+            mstore(0x2540, addmod(mulmod(mload(CHALLENGE_3), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(0x2540), 3, r)), r), r))
+            mstore(0x26e0, addmod(mload(0x26e0), mload(0x2540), r))
+            t := addmod(mload(0x2600), mulmod(mload(F0_R7), addmod(mload(0x25c0), mulmod(mload(F0_R7), addmod(mload(0x2620), mulmod(mload(0x2560), mload(F0_R7), r), r), r), r), r), r)
             t := mulmod(t, mload(F0_R7), r)
             t := mulmod(t, mload(A3_R8), r)
-            mstore(0x2600, t)
-            t := addmod(mload(0x2580), mulmod(mload(F0_R6), addmod(mload(0x25e0), mulmod(mload(F0_R6), addmod(mload(0x25a0), mulmod(mload(0x2540), mload(F0_R6), r), r), r), r), r), r)
+            mstore(0x2760, t)
+            t := addmod(mload(0x26e0), mulmod(mload(F0_R6), addmod(mload(0x2740), mulmod(mload(F0_R6), addmod(mload(0x2700), mulmod(mload(0x26a0), mload(F0_R6), r), r), r), r), r), r)
             t := mulmod(t, mload(F0_R6), r)
             t := mulmod(t, mload(A3), r)
-            t := addmod(mload(0x2600), sub(r, t), r)
-            mstore(0x2600, t)
+            t := addmod(mload(0x2760), sub(r, t), r)
+            mstore(0x2760, t)
             t := addmod(mload(I0), mulmod(mload(CHALLENGE_4), addmod(mload(I1), mulmod(mload(CHALLENGE_4), addmod(mload(I2), mulmod(mload(CHALLENGE_4), mload(I3), r), r), r), r), r), r)
             t := mulmod(t, mload(F1_R7), r)
-            mstore(0x2620, t)
+            mstore(0x2780, t)
             t := addmod(mload(A0_R4), mulmod(mload(CHALLENGE_4), addmod(mload(A0_R5), mulmod(mload(CHALLENGE_4), addmod(mload(A0_R6), mulmod(mload(A0_R7), mload(CHALLENGE_4), r), r), r), r), r), r)
             t := mulmod(t, mload(F0_R3), r)
-            mstore(0x2640, t)
+            mstore(0x27a0, t)
             t := addmod(mload(A0), mulmod(mload(CHALLENGE_4), addmod(mload(A0_R1), mulmod(mload(CHALLENGE_4), addmod(mload(A0_R2), mulmod(mload(A0_R3), mload(CHALLENGE_4), r), r), r), r), r), r)
             t := addmod(t, mload(A3_R2), r)
             t := mulmod(t, mload(F0_R2), r)
-            t := addmod(t, mload(0x2640), r)
-            t := addmod(t, mload(0x2620), r)
-            t := addmod(mload(0x2600), sub(r, t), r)
+            t := addmod(t, mload(0x27a0), r)
+            t := addmod(t, mload(0x2780), r)
+            t := addmod(mload(0x2760), sub(r, t), r)
             t := mulmod(t, mload(F4), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[1]
-            mstore(0x2600, addmod(mload(A1), mulmod(mload(CHALLENGE_4), addmod(mload(A1_R1), mulmod(mload(CHALLENGE_4), addmod(mload(A1_R2), mulmod(mload(A1_R3), mload(CHALLENGE_4), r), r), r), r), r), r))
-            t := addmod(mload(0x24a0), mulmod(mload(F1_R1), addmod(mload(0x2460), mulmod(mload(F1_R1), addmod(mload(0x24c0), mulmod(mload(0x2400), mload(F1_R1), r), r), r), r), r), r)
+            mstore(0x2760, addmod(mload(A1), mulmod(mload(CHALLENGE_4), addmod(mload(A1_R1), mulmod(mload(CHALLENGE_4), addmod(mload(A1_R2), mulmod(mload(A1_R3), mload(CHALLENGE_4), r), r), r), r), r), r))
+            t := addmod(mload(0x2600), mulmod(mload(F1_R1), addmod(mload(0x25c0), mulmod(mload(F1_R1), addmod(mload(0x2620), mulmod(mload(0x2560), mload(F1_R1), r), r), r), r), r), r)
             t := mulmod(t, mload(F1_R1), r)
             t := mulmod(t, mload(A3_R9), r)
-            mstore(0x2400, t)
-            t := addmod(mload(0x2580), mulmod(mload(F1), addmod(mload(0x25e0), mulmod(mload(F1), addmod(mload(0x25a0), mulmod(mload(0x2540), mload(F1), r), r), r), r), r), r)
+            mstore(0x2560, t)
+            t := addmod(mload(0x26e0), mulmod(mload(F1), addmod(mload(0x2740), mulmod(mload(F1), addmod(mload(0x2700), mulmod(mload(0x26a0), mload(F1), r), r), r), r), r), r)
             t := mulmod(t, mload(F1), r)
             t := mulmod(t, mload(A3_R1), r)
-            t := addmod(mload(0x2400), sub(r, t), r)
-            t := addmod(t, sub(r, addmod(mulmod(mload(F0_R4), mload(0x2600), r), mulmod(mload(0x2420), mload(F1_R6), r), r)), r)
+            t := addmod(mload(0x2560), sub(r, t), r)
+            t := addmod(t, sub(r, addmod(mulmod(mload(F0_R4), mload(0x2760), r), mulmod(mload(0x2580), mload(F1_R6), r), r)), r)
             t := mulmod(t, mload(F4), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[2]
-            h := addmod(mulmod(h, y, r), mulmod(mload(F4), addmod(mulmod(mload(F0), mload(A3_R10), r), sub(r, mulmod(mload(F2), addmod(mload(A3_R2), mload(0x2600), r), r)), r), r), r)
+            h := addmod(mulmod(h, y, r), mulmod(mload(F4), addmod(mulmod(mload(F0), mload(A3_R10), r), sub(r, mulmod(mload(F2), addmod(mload(A3_R2), mload(0x2760), r), r)), r), r), r)
             // gate chains[3]
-            mstore(0x2600, mulmod(mload(0x2420), mload(0x2420), r))
-            mstore(0x2400, mulmod(mload(CHALLENGE_3), mload(0x2600), r))
-            mstore(0x2540, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x2400), r))
-            mstore(0x25a0, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x2600), r))
-            t := addmod(addmod(mload(0x25c0), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x2600), r), r), mulmod(mload(F1_R2), addmod(addmod(mload(0x2560), mload(0x25a0), r), mulmod(mload(F1_R2), addmod(mload(0x2520), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x2600), r), r), r), r), r), r)
+            mstore(0x2760, mulmod(mload(0x2580), mload(0x2580), r))
+            mstore(0x2560, mulmod(mload(CHALLENGE_3), mload(0x2760), r))
+            mstore(0x26a0, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x2560), r))
+            mstore(0x2700, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x2760), r))
+            t := addmod(addmod(mload(0x2720), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x2760), r), r), mulmod(mload(F1_R2), addmod(addmod(mload(0x26c0), mload(0x2700), r), mulmod(mload(F1_R2), addmod(mload(0x2680), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x2760), r), r), r), r), r), r)
             t := mulmod(t, mload(F1_R2), r)
-            t := addmod(t, addmod(mload(0x23e0), mload(0x25a0), r), r)
+            t := addmod(t, addmod(mload(0x2540), mload(0x2700), r), r)
             t := mulmod(t, mload(F1_R2), r)
             t := mulmod(t, mload(A3_R3), r)
-            mstore(0x25a0, t)
-            t := addmod(addmod(mload(0x24e0), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x2400), r), r), mulmod(mload(F1_R3), addmod(addmod(mload(0x2480), mload(0x2540), r), mulmod(mload(F1_R3), addmod(mload(0x2440), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x2400), r), r), r), r), r), r)
+            mstore(0x2700, t)
+            t := addmod(addmod(mload(0x2640), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x2560), r), r), mulmod(mload(F1_R3), addmod(addmod(mload(0x25e0), mload(0x26a0), r), mulmod(mload(F1_R3), addmod(mload(0x25a0), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x2560), r), r), r), r), r), r)
             t := mulmod(t, mload(F1_R3), r)
-            t := addmod(t, addmod(mload(0x2500), mload(0x2540), r), r)
+            t := addmod(t, addmod(mload(0x2660), mload(0x26a0), r), r)
             t := mulmod(t, mload(F1_R3), r)
-            mstore(0x2540, t)
+            mstore(0x26a0, t)
             t := addmod(mload(F2_R5), mulmod(mload(CHALLENGE_4), addmod(mload(F2_R6), mulmod(mload(CHALLENGE_4), addmod(mload(F2_R7), mulmod(mload(CHALLENGE_4), mload(F3), r), r), r), r), r), r)
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(F2_R4), r)
@@ -804,58 +865,60 @@ contract TensorSealVerifier_w4f8b1t2x8 {
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(F2_R1), r)
             t := addmod(mload(A3_R11), sub(r, t), r)
-            t := mulmod(t, mload(0x2540), r)
-            t := addmod(t, sub(r, mload(0x25a0)), r)
+            t := mulmod(t, mload(0x26a0), r)
+            t := addmod(t, sub(r, mload(0x2700)), r)
             t := mulmod(t, mload(F4), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[4]
-            mstore(0x2600, addmod(mload(0x2600), sub(r, 1), r))
-            mstore(0x25a0, mulmod(mload(F1_R4), addmod(3, mulmod(mload(F1_R4), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(F1_R4), r), r), r), r), r))
-            mstore(0x2540, mulmod(mload(A3_R4), addmod(1, mulmod(mload(0x2600), mulmod(mload(F1_R5), addmod(2, sub(r, mload(F1_R5)), r), r), r), r), r))
-            t := mulmod(mload(A3_R12), addmod(1, mulmod(mload(0x2600), mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mulmod(mload(F1_R5), addmod(mload(F1_R5), sub(r, 1), r), r), r), r), r), r)
-            t := addmod(t, sub(r, mload(0x2540)), r)
+            mstore(0x2760, addmod(mload(0x2760), sub(r, 1), r))
+            mstore(0x2700, mulmod(mload(F1_R4), addmod(3, mulmod(mload(F1_R4), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(F1_R4), r), r), r), r), r))
+            mstore(0x26a0, mulmod(mload(A3_R4), addmod(1, mulmod(mload(0x2760), mulmod(mload(F1_R5), addmod(2, sub(r, mload(F1_R5)), r), r), r), r), r))
+            t := mulmod(mload(A3_R12), addmod(1, mulmod(mload(0x2760), mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mulmod(mload(F1_R5), addmod(mload(F1_R5), sub(r, 1), r), r), r), r), r), r)
+            t := addmod(t, sub(r, mload(0x26a0)), r)
             t := mulmod(t, mload(F0), r)
-            t := addmod(t, sub(r, mulmod(mload(0x25a0), mulmod(mload(A3_R3), mload(A2), r), r)), r)
+            t := addmod(t, sub(r, mulmod(mload(0x2700), mulmod(mload(A3_R3), mload(A2), r), r)), r)
             t := mulmod(t, mload(F4), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[5]
-            mstore(0x2540, addmod(mload(CHALLENGE_4), sub(r, 1), r))
-            mstore(0x2420, addmod(mload(0x2420), sub(r, 1), r))
-            t := addmod(addmod(mulmod(mload(0x2540), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mload(0x2540), r), mulmod(2, mload(0x2420), r), r), r), mulmod(mload(F1_R4), addmod(mulmod(mload(0x2540), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000001, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(0x2540), r), mulmod(mload(0x2420), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), r), r), r), r)
+            mstore(0x26a0, addmod(mload(CHALLENGE_4), sub(r, 1), r))
+            mstore(0x2580, addmod(mload(0x2580), sub(r, 1), r))
+            t := addmod(addmod(mulmod(mload(0x26a0), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mload(0x26a0), r), mulmod(2, mload(0x2580), r), r), r), mulmod(mload(F1_R4), addmod(mulmod(mload(0x26a0), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000001, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(0x26a0), r), mulmod(mload(0x2580), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), r), r), r), r)
             t := mulmod(t, mload(F1_R4), r)
-            t := addmod(t, addmod(mulmod(mload(0x2540), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000001, r), addmod(mulmod(3, mload(0x2540), r), mulmod(mload(0x2420), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7ffffff, r), r), r), r)
+            t := addmod(t, addmod(mulmod(mload(0x26a0), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000001, r), addmod(mulmod(3, mload(0x26a0), r), mulmod(mload(0x2580), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7ffffff, r), r), r), r)
             t := mulmod(t, mload(F1_R4), r)
             t := mulmod(t, mload(A3_R5), r)
             t := addmod(mulmod(mload(F0), addmod(mload(A3_R13), sub(r, mload(A3_R5)), r), r), sub(r, t), r)
-            t := addmod(t, sub(r, mulmod(mload(0x25a0), mload(A2), r)), r)
+            t := addmod(t, sub(r, mulmod(mload(0x2700), mload(A2), r)), r)
             t := mulmod(t, mload(F4), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate boundary[0]
             h := addmod(mulmod(h, y, r), mulmod(mload(F4), mulmod(mload(F0_R1), addmod(mload(A2_R4), addmod(mload(A2_R3), addmod(mload(A2_R1), mload(A2_R2), r), r), r), r), r), r)
             // gate boundary[1]
-            mstore(0x25a0, mulmod(mload(F0_R1), addmod(mload(F0_R1), sub(r, 2), r), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F4), mulmod(mload(A3_R2), mload(0x25a0), r), r), r)
+            mstore(0x2700, mulmod(mload(F0_R1), addmod(mload(F0_R1), sub(r, 2), r), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F4), mulmod(mload(A3_R2), mload(0x2700), r), r), r)
             // gate boundary[2]
-            h := addmod(mulmod(h, y, r), mulmod(mload(F4), mulmod(mload(A3_R4), mload(0x25a0), r), r), r)
+            h := addmod(mulmod(h, y, r), mulmod(mload(F4), mulmod(mload(A3_R4), mload(0x2700), r), r), r)
             // gate boundary[3]
-            h := addmod(mulmod(h, y, r), mulmod(mload(F4), mulmod(mload(A3_R5), mload(0x25a0), r), r), r)
+            h := addmod(mulmod(h, y, r), mulmod(mload(F4), mulmod(mload(A3_R5), mload(0x2700), r), r), r)
             // gate boundary[4]
             h := addmod(mulmod(h, y, r), mulmod(mload(F4), mulmod(mulmod(mload(F0_R1), addmod(mload(F0_R1), sub(r, 1), r), r), addmod(addmod(mload(A3), sub(r, mload(A3_R4)), r), mulmod(mload(CHALLENGE_5), addmod(mload(A3_R1), sub(r, mload(A3_R5)), r), r), r), r), r), r)
             mstore(QUOTIENT_EVAL, mulmod(h, mload(INVERSE_0), r))
         }
     }
 
-    /// @dev SHPLONK: ACC = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, where Z_i vanishes on the points of
+    /// @dev SHPLONK: RIGHT = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, where Z_i vanishes on the points of
     /// set i, z_0 = Z_0(u) and c_i = v^i·z_0 / Z_i(u). The interpolation at u of values e_m at the points x·ω^(r_m) is
     /// Z_i(u)·x^(1-#i) Σ_m e_m·w_m / (u - x·ω^(r_m)), with w_m = 1 / Π_(l≠m) (ω^(r_m) - ω^(r_l)) from the key.
-    function combineOpenings() private view {
+    /// A proof is right where e(H2, s·G2) = e(RIGHT, G2). This adds weight·H2 to LEFT and weight·RIGHT to RIGHT, but for
+    /// what all proofs of a key share, the fixed commitments and G: their scalars are summed. The first weight is 1.
+    function combineOpenings(uint256 weight, bool first) private view {
         assembly ("memory-safe") {
-            // adds s·P to ACC
-            function addTerm(ptr, s) {
-                mcopy(MUL, ptr, 0x40)
-                mstore(MUL_SCALAR, s)
-                let ok := staticcall(gas(), 0x07, MUL, 0x60, MUL, 0x40)
-                ok := and(staticcall(gas(), 0x06, ACC, 0x80, ACC, 0x40), ok)
+            function addTerm(sum, ptr, s) {
+                let product := add(sum, 0x40)
+                mcopy(product, ptr, 0x40)
+                mstore(add(sum, 0x80), s)
+                let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
+                ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
                 if iszero(ok) {
                     mstore(0x00, 0x00a48593) // PrecompileFailed
                     mstore(0x20, 0x07)
@@ -864,8 +927,8 @@ contract TensorSealVerifier_w4f8b1t2x8 {
             }
             let r := R
             let y := mload(SET_Y)
-            let vi := 1
-            // Σ_i c_i Σ_j y^j r_ij(u) / z_0
+            let vi := weight
+            // weight·Σ_i c_i Σ_j y^j r_ij(u) / z_0
             let sum := 0
             let s
             let e
@@ -926,14 +989,16 @@ contract TensorSealVerifier_w4f8b1t2x8 {
             e := mulmod(e, mload(INVERSE_2), r)
             ri := mulmod(ri, e, r)
             sum := addmod(sum, mulmod(vi, ri, r), r)
-            s := 1
-            mcopy(ACC, A0_COMMITMENT, 0x40)
-            s := y
-            addTerm(F0_COMMITMENT, s)
+            s := weight
+            switch first
+            case 1 { mcopy(RIGHT, A0_COMMITMENT, 0x40) }
+            default { addTerm(RIGHT, A0_COMMITMENT, s) }
             s := mulmod(s, y, r)
-            addTerm(F2_COMMITMENT, s)
+            mstore(FIXED_SCALARS, addmod(mload(FIXED_SCALARS), s, r))
             s := mulmod(s, y, r)
-            addTerm(F1_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x40), addmod(mload(add(FIXED_SCALARS, 0x40)), s, r))
+            s := mulmod(s, y, r)
+            mstore(add(FIXED_SCALARS, 0x20), addmod(mload(add(FIXED_SCALARS, 0x20)), s, r))
             s := mulmod(s, y, r)
             // set 1: 1 polynomials at X, X_R1, X_R2, X_R3, X_R4, X_R5
             vi := mulmod(vi, mload(SET_V), r)
@@ -962,7 +1027,7 @@ contract TensorSealVerifier_w4f8b1t2x8 {
             s := mulmod(s, mload(INVERSE_6), r)
             s := mulmod(s, mload(INVERSE_7), r)
             s := mulmod(s, mload(INVERSE_8), r)
-            addTerm(A1_COMMITMENT, s)
+            addTerm(RIGHT, A1_COMMITMENT, s)
             s := mulmod(s, y, r)
             // set 2: 1 polynomials at X, X_R1, X_R2, X_R3, X_R4, X_R9, X_R10, X_R11, X_R12
             vi := mulmod(vi, mload(SET_V), r)
@@ -1000,7 +1065,7 @@ contract TensorSealVerifier_w4f8b1t2x8 {
             s := mulmod(s, mload(INVERSE_13), r)
             s := mulmod(s, mload(INVERSE_14), r)
             s := mulmod(s, mload(INVERSE_15), r)
-            addTerm(A2_COMMITMENT, s)
+            addTerm(RIGHT, A2_COMMITMENT, s)
             s := mulmod(s, y, r)
             // set 3: 1 polynomials at X, X_R1, X_R2, X_R3, X_R4, X_R5, X_R8, X_R9, X_R10, X_R11, X_R12, X_R13
             vi := mulmod(vi, mload(SET_V), r)
@@ -1049,7 +1114,7 @@ contract TensorSealVerifier_w4f8b1t2x8 {
             s := mulmod(s, mload(INVERSE_14), r)
             s := mulmod(s, mload(INVERSE_15), r)
             s := mulmod(s, mload(INVERSE_16), r)
-            addTerm(A3_COMMITMENT, s)
+            addTerm(RIGHT, A3_COMMITMENT, s)
             s := mulmod(s, y, r)
             // set 4: 3 polynomials at X
             vi := mulmod(vi, mload(SET_V), r)
@@ -1060,20 +1125,20 @@ contract TensorSealVerifier_w4f8b1t2x8 {
             sum := addmod(sum, mulmod(vi, ri, r), r)
             s := mulmod(vi, z0, r)
             s := mulmod(s, mload(INVERSE_3), r)
-            addTerm(F4_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x80), addmod(mload(add(FIXED_SCALARS, 0x80)), s, r))
             s := mulmod(s, y, r)
             e := s
-            addTerm(QUOTIENT_0_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_0_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_1_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_1_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_2_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_2_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_3_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_3_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_4_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_4_COMMITMENT, e)
             s := mulmod(s, y, r)
-            addTerm(RANDOM_COMMITMENT, s)
+            addTerm(RIGHT, RANDOM_COMMITMENT, s)
             s := mulmod(s, y, r)
             // set 5: 1 polynomials at X, X_R1, X_R2, X_R3, X_R4, X_R5, X_R6
             vi := mulmod(vi, mload(SET_V), r)
@@ -1105,24 +1170,59 @@ contract TensorSealVerifier_w4f8b1t2x8 {
             s := mulmod(s, mload(INVERSE_7), r)
             s := mulmod(s, mload(INVERSE_8), r)
             s := mulmod(s, mload(INVERSE_9), r)
-            addTerm(F3_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x60), addmod(mload(add(FIXED_SCALARS, 0x60)), s, r))
             s := mulmod(s, y, r)
             // the claimed evaluations, and the two opening points
-            mstore(GENERATOR, 1)
-            mstore(add(GENERATOR, 0x20), 2)
-            addTerm(GENERATOR, sub(r, mulmod(sum, z0, r)))
-            addTerm(H1, sub(r, z0))
-            addTerm(H2, mload(SET_U))
+            mstore(GENERATOR_SCALAR, addmod(mload(GENERATOR_SCALAR), sub(r, mulmod(sum, z0, r)), r))
+            addTerm(RIGHT, H1, sub(r, mulmod(weight, z0, r)))
+            addTerm(RIGHT, H2, mulmod(weight, mload(SET_U), r))
+            switch first
+            case 1 { mcopy(LEFT, H2, 0x40) }
+            default { addTerm(LEFT, H2, weight) }
         }
     }
 
-    /// @dev e(H2, s·G2) · e(-ACC, G2) = 1.
+    /// @dev Before the first proof: the sums of the scalars are 0.
+    function clearShared() private pure {
+        assembly ("memory-safe") {
+            calldatacopy(GENERATOR_SCALAR, calldatasize(), 0xc0)
+        }
+    }
+
+    /// @dev After the last proof: adds the fixed commitments and G to RIGHT.
+    function addShared() private view {
+        assembly ("memory-safe") {
+            function addTerm(sum, ptr, s) {
+                let product := add(sum, 0x40)
+                mcopy(product, ptr, 0x40)
+                mstore(add(sum, 0x80), s)
+                let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
+                ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
+                if iszero(ok) {
+                    mstore(0x00, 0x00a48593) // PrecompileFailed
+                    mstore(0x20, 0x07)
+                    revert(0x1c, 0x24)
+                }
+            }
+            mstore(GENERATOR, 1)
+            mstore(add(GENERATOR, 0x20), 2)
+            addTerm(RIGHT, GENERATOR, mload(GENERATOR_SCALAR))
+            let scalar := FIXED_SCALARS
+            let end := add(F0_COMMITMENT, 0x140)
+            for { let ptr := F0_COMMITMENT } lt(ptr, end) { ptr := add(ptr, 0x40) } {
+                addTerm(RIGHT, ptr, mload(scalar))
+                scalar := add(scalar, 0x20)
+            }
+        }
+    }
+
+    /// @dev e(LEFT, s·G2) · e(-RIGHT, G2) = 1.
     function checkPairing() private view {
         assembly ("memory-safe") {
-            mcopy(PAIRING, H2, 0x40)
+            mcopy(PAIRING, LEFT, 0x40)
             mcopy(add(PAIRING, 0x40), KEY_S_G2, 0x80)
-            mstore(add(PAIRING, 0xc0), mload(ACC))
-            mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(ACC, 0x20))), Q))
+            mstore(add(PAIRING, 0xc0), mload(RIGHT))
+            mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(RIGHT, 0x20))), Q))
             mcopy(add(PAIRING, 0x100), KEY_G2, 0x80)
             if iszero(staticcall(gas(), 0x08, PAIRING, 0x180, 0x00, 0x20)) {
                 mstore(0x00, 0x00a48593) // PrecompileFailed

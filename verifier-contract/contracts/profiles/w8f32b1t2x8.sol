@@ -303,13 +303,14 @@ contract TensorSealVerifier_w8f32b1t2x8 {
     uint256 private constant INVERSE_17 = 0x25c0;
     uint256 private constant PREFIX = 0x25e0; // products of the values before each
     uint256 private constant MODEXP = 0x2820; // input of precompile 5
-    uint256 private constant ACC = 0x28e0; // input of precompile 6: the sum so far, then MUL
-    uint256 private constant MUL = 0x2920; // input of precompile 7: a point, then its scalar
-    uint256 private constant MUL_SCALAR = 0x2960;
-    uint256 private constant GENERATOR = 0x2980; // of G1
-    uint256 private constant PAIRING = 0x29c0; // input of precompile 8
-    uint256 private constant SHARED = 0x2b40; // shared subexpressions of the gates
-    uint256 private constant FREE = 0x2dc0; // instances, while section 0 of the transcript is hashed
+    uint256 private constant RIGHT = 0x28e0; // paired with G2: a sum of points, then a product and its scalar
+    uint256 private constant LEFT = 0x2980; // paired with s·G2: a sum of points, then a product and its scalar
+    uint256 private constant GENERATOR_SCALAR = 0x2a20; // what G is multiplied by, summed over the proofs
+    uint256 private constant FIXED_SCALARS = 0x2a40; // what each fixed commitment is multiplied by, likewise
+    uint256 private constant GENERATOR = 0x2b40; // of G1
+    uint256 private constant PAIRING = 0x2b80; // input of precompile 8
+    uint256 private constant SHARED = 0x2d00; // shared subexpressions of the gates
+    uint256 private constant FREE = 0x2f80; // instances, while section 0 of the transcript is hashed
 
     /// @notice `key` is no data contract with a key of this profile.
     error BadKey(address key);
@@ -342,16 +343,72 @@ contract TensorSealVerifier_w8f32b1t2x8 {
     returns (bool)
     {
         loadKey(key);
-        checkLengths(instances, proof);
+        checkLengths(instances, proof, 1);
+        clearShared();
+        accumulate(instances, proof, 1, true);
+        addShared();
+        checkPairing();
+        return true;
+    }
+
+    /// @notice Verifies several proofs of one model with one pairing, and reverts where one of them is not accepted.
+    /// @dev Each proof's equation is weighed by a power of a challenge drawn from the key and the whole calldata, so
+    /// that wrong ones do not cancel. Calldata as for `verify`.
+    /// @param key The model's key.
+    /// @param instances The public values of each proof, one after the other.
+    /// @param proofs The proofs, one after the other; one at least.
+    /// @return True, always; a refused batch reverts with one of the errors above.
+    function verifyBatch(address key, uint256[] calldata instances, bytes calldata proofs)
+    external
+    view
+    returns (bool)
+    {
+        loadKey(key);
+        uint256 count = proofs.length / PROOF_BYTES;
+        if (count == 0) revert BadProofLength(proofs.length, PROOF_BYTES);
+        checkLengths(instances, proofs, count);
+        clearShared();
+        uint256 challenge = batchChallenge();
+        uint256 weight = 1;
+        uint256 values = instances.length / count;
+        for (uint256 i = 0; i < count; ++i) {
+            accumulate(
+            instances[i * values:(i + 1) * values],
+            proofs[i * PROOF_BYTES:(i + 1) * PROOF_BYTES],
+            weight,
+            i == 0
+            );
+            weight = mulmod(weight, challenge, R);
+        }
+        addShared();
+        checkPairing();
+        return true;
+    }
+
+    /// @dev Checks a proof up to its pairing, and adds both sides of that, times the weight, to LEFT and RIGHT.
+    function accumulate(
+    uint256[] calldata instances,
+    bytes calldata proof,
+    uint256 weight,
+    bool first
+    ) private view {
         checkProof(proof);
         replayTranscript(instances, proof);
         computePoints();
         sumInstances(instances);
         invertDenominators();
         evaluateGates();
-        combineOpenings();
-        checkPairing();
-        return true;
+        combineOpenings(weight, first);
+    }
+
+    /// @dev Hash of the key and of the calldata, which holds all public values and proofs.
+    function batchChallenge() private pure returns (uint256 challenge) {
+        assembly ("memory-safe") {
+            mcopy(FREE, KEY_ID, sub(KEY_BYTES, 1))
+            let to := add(FREE, sub(KEY_BYTES, 1))
+            calldatacopy(to, 0, calldatasize())
+            challenge := mod(keccak256(FREE, add(sub(KEY_BYTES, 1), calldatasize())), R)
+        }
     }
 
     /// @dev Copies the key's words to KEY_ID and on.
@@ -371,25 +428,29 @@ contract TensorSealVerifier_w8f32b1t2x8 {
         }
     }
 
-    /// @dev Accepts the arguments' one encoding: head, instances, proof, end of calldata.
-    function checkLengths(uint256[] calldata instances, bytes calldata proof) private pure {
+    /// @dev Accepts the arguments' one encoding: head, instances, proofs, end of calldata.
+    function checkLengths(uint256[] calldata instances, bytes calldata proof, uint256 proofs)
+    private
+    pure
+    {
         assembly ("memory-safe") {
-            let count := mul(mload(KEY_ROWS), INSTANCE_COLUMNS)
+            let count := mul(mul(mload(KEY_ROWS), INSTANCE_COLUMNS), proofs)
             if iszero(eq(instances.length, count)) {
                 mstore(0x00, 0xc3a52445) // BadInstanceCount
                 mstore(0x20, instances.length)
                 mstore(0x40, count)
                 revert(0x1c, 0x44)
             }
-            if iszero(eq(proof.length, PROOF_BYTES)) {
+            let bytesExpected := mul(PROOF_BYTES, proofs)
+            if iszero(eq(proof.length, bytesExpected)) {
                 mstore(0x00, 0x994f16ab) // BadProofLength
                 mstore(0x20, proof.length)
-                mstore(0x40, PROOF_BYTES)
+                mstore(0x40, bytesExpected)
                 revert(0x1c, 0x44)
             }
             let expected := add(0x84, shl(5, count))
             let ok := and(eq(instances.offset, 0x84), eq(proof.offset, add(expected, 0x20)))
-            expected := add(expected, add(0x20, PROOF_BYTES))
+            expected := add(expected, add(0x20, bytesExpected))
             if iszero(and(ok, eq(calldatasize(), expected))) {
                 mstore(0x00, 0x78f959d5) // BadCalldata
                 mstore(0x20, calldatasize())
@@ -760,90 +821,90 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             let h
             let t
             // gate lookup[0]
-            mstore(0x2b40, mulmod(mload(CHALLENGE_1), mload(CHALLENGE_1), r))
-            mstore(0x2b60, mulmod(mload(0x2b40), mload(F0_R5), r))
-            mstore(0x2b80, addmod(mload(0x2b60), addmod(addmod(mload(CHALLENGE_0), mload(A0), r), mulmod(mload(CHALLENGE_1), mload(A2), r), r), r))
-            mstore(0x2ba0, addmod(mload(0x2b60), addmod(addmod(mload(CHALLENGE_0), mload(A0_R1), r), mulmod(mload(CHALLENGE_1), mload(A2_R1), r), r), r))
-            mstore(0x2bc0, mulmod(mload(0x2b80), mload(0x2ba0), r))
-            mstore(0x2be0, addmod(mload(0x2b60), addmod(addmod(mload(CHALLENGE_0), mload(A0_R2), r), mulmod(mload(CHALLENGE_1), mload(A2_R2), r), r), r))
-            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A4_R9), sub(r, mload(A4_R1)), r), mulmod(mload(0x2bc0), mload(0x2be0), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x2bc0), mulmod(mload(0x2be0), addmod(mload(0x2b80), mload(0x2ba0), r), r), r), r)), r), r)
+            mstore(0x2d00, mulmod(mload(CHALLENGE_1), mload(CHALLENGE_1), r))
+            mstore(0x2d20, mulmod(mload(0x2d00), mload(F0_R5), r))
+            mstore(0x2d40, addmod(mload(0x2d20), addmod(addmod(mload(CHALLENGE_0), mload(A0), r), mulmod(mload(CHALLENGE_1), mload(A2), r), r), r))
+            mstore(0x2d60, addmod(mload(0x2d20), addmod(addmod(mload(CHALLENGE_0), mload(A0_R1), r), mulmod(mload(CHALLENGE_1), mload(A2_R1), r), r), r))
+            mstore(0x2d80, mulmod(mload(0x2d40), mload(0x2d60), r))
+            mstore(0x2da0, addmod(mload(0x2d20), addmod(addmod(mload(CHALLENGE_0), mload(A0_R2), r), mulmod(mload(CHALLENGE_1), mload(A2_R2), r), r), r))
+            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A4_R9), sub(r, mload(A4_R1)), r), mulmod(mload(0x2d80), mload(0x2da0), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x2d80), mulmod(mload(0x2da0), addmod(mload(0x2d40), mload(0x2d60), r), r), r), r)), r), r)
             t := mulmod(t, mload(F7), r)
             h := t
             // gate lookup[0]
-            mstore(0x2ba0, addmod(mload(0x2b60), addmod(addmod(mload(CHALLENGE_0), mload(A0_R3), r), mulmod(mload(CHALLENGE_1), mload(A2_R3), r), r), r))
-            mstore(0x2b80, addmod(mload(0x2b60), addmod(addmod(mload(CHALLENGE_0), mload(A0_R4), r), mulmod(mload(CHALLENGE_1), mload(A2_R4), r), r), r))
-            mstore(0x2be0, mulmod(mload(0x2ba0), mload(0x2b80), r))
-            mstore(0x2bc0, addmod(mload(0x2b60), addmod(addmod(mload(CHALLENGE_0), mload(A0_R5), r), mulmod(mload(CHALLENGE_1), mload(A2_R5), r), r), r))
-            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A4_R10), sub(r, mload(A4_R2)), r), mulmod(mload(0x2be0), mload(0x2bc0), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x2be0), mulmod(mload(0x2bc0), addmod(mload(0x2ba0), mload(0x2b80), r), r), r), r)), r), r)
+            mstore(0x2d60, addmod(mload(0x2d20), addmod(addmod(mload(CHALLENGE_0), mload(A0_R3), r), mulmod(mload(CHALLENGE_1), mload(A2_R3), r), r), r))
+            mstore(0x2d40, addmod(mload(0x2d20), addmod(addmod(mload(CHALLENGE_0), mload(A0_R4), r), mulmod(mload(CHALLENGE_1), mload(A2_R4), r), r), r))
+            mstore(0x2da0, mulmod(mload(0x2d60), mload(0x2d40), r))
+            mstore(0x2d80, addmod(mload(0x2d20), addmod(addmod(mload(CHALLENGE_0), mload(A0_R5), r), mulmod(mload(CHALLENGE_1), mload(A2_R5), r), r), r))
+            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A4_R10), sub(r, mload(A4_R2)), r), mulmod(mload(0x2da0), mload(0x2d80), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x2da0), mulmod(mload(0x2d80), addmod(mload(0x2d60), mload(0x2d40), r), r), r), r)), r), r)
             t := mulmod(t, mload(F7), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate lookup[0]
-            mstore(0x2b80, addmod(mload(0x2b60), addmod(addmod(mload(CHALLENGE_0), mload(A0_R6), r), mulmod(mload(CHALLENGE_1), mload(A2_R6), r), r), r))
-            mstore(0x2b60, addmod(mload(0x2b60), addmod(addmod(mload(CHALLENGE_0), mload(A0_R7), r), mulmod(mload(CHALLENGE_1), mload(A2_R7), r), r), r))
-            mstore(0x2ba0, mulmod(mload(0x2b80), mload(0x2b60), r))
-            mstore(0x2bc0, addmod(mload(CHALLENGE_0), mload(0x2b40), r))
-            mstore(0x2be0, addmod(mload(0x2bc0), mload(A1), r))
-            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A4_R11), sub(r, mload(A4_R3)), r), mulmod(mload(0x2ba0), mload(0x2be0), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x2ba0), mulmod(mload(0x2be0), addmod(mload(0x2b80), mload(0x2b60), r), r), r), r)), r), r)
+            mstore(0x2d40, addmod(mload(0x2d20), addmod(addmod(mload(CHALLENGE_0), mload(A0_R6), r), mulmod(mload(CHALLENGE_1), mload(A2_R6), r), r), r))
+            mstore(0x2d20, addmod(mload(0x2d20), addmod(addmod(mload(CHALLENGE_0), mload(A0_R7), r), mulmod(mload(CHALLENGE_1), mload(A2_R7), r), r), r))
+            mstore(0x2d60, mulmod(mload(0x2d40), mload(0x2d20), r))
+            mstore(0x2d80, addmod(mload(CHALLENGE_0), mload(0x2d00), r))
+            mstore(0x2da0, addmod(mload(0x2d80), mload(A1), r))
+            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A4_R11), sub(r, mload(A4_R3)), r), mulmod(mload(0x2d60), mload(0x2da0), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x2d60), mulmod(mload(0x2da0), addmod(mload(0x2d40), mload(0x2d20), r), r), r), r)), r), r)
             t := mulmod(t, mload(F7), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate lookup[0]
-            mstore(0x2b60, addmod(mload(0x2bc0), mload(A1_R1), r))
-            mstore(0x2b80, addmod(mload(0x2bc0), mload(A1_R2), r))
-            mstore(0x2be0, mulmod(mload(0x2b60), mload(0x2b80), r))
-            mstore(0x2ba0, addmod(mload(0x2bc0), mload(A1_R3), r))
-            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A4_R12), sub(r, mload(A4_R4)), r), mulmod(mload(0x2be0), mload(0x2ba0), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x2be0), mulmod(mload(0x2ba0), addmod(mload(0x2b60), mload(0x2b80), r), r), r), r)), r), r)
+            mstore(0x2d20, addmod(mload(0x2d80), mload(A1_R1), r))
+            mstore(0x2d40, addmod(mload(0x2d80), mload(A1_R2), r))
+            mstore(0x2da0, mulmod(mload(0x2d20), mload(0x2d40), r))
+            mstore(0x2d60, addmod(mload(0x2d80), mload(A1_R3), r))
+            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A4_R12), sub(r, mload(A4_R4)), r), mulmod(mload(0x2da0), mload(0x2d60), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x2da0), mulmod(mload(0x2d60), addmod(mload(0x2d20), mload(0x2d40), r), r), r), r)), r), r)
             t := mulmod(t, mload(F7), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate lookup[0]
-            mstore(0x2b80, addmod(mload(0x2bc0), mload(A1_R4), r))
-            mstore(0x2b60, addmod(mload(0x2bc0), mload(A1_R5), r))
-            mstore(0x2ba0, mulmod(mload(0x2b80), mload(0x2b60), r))
-            mstore(0x2be0, addmod(mload(0x2bc0), mload(A1_R6), r))
-            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A4_R13), sub(r, mload(A4_R5)), r), mulmod(mload(0x2ba0), mload(0x2be0), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x2ba0), mulmod(mload(0x2be0), addmod(mload(0x2b80), mload(0x2b60), r), r), r), r)), r), r)
+            mstore(0x2d40, addmod(mload(0x2d80), mload(A1_R4), r))
+            mstore(0x2d20, addmod(mload(0x2d80), mload(A1_R5), r))
+            mstore(0x2d60, mulmod(mload(0x2d40), mload(0x2d20), r))
+            mstore(0x2da0, addmod(mload(0x2d80), mload(A1_R6), r))
+            t := mulmod(mload(F0), addmod(mulmod(addmod(mload(A4_R13), sub(r, mload(A4_R5)), r), mulmod(mload(0x2d60), mload(0x2da0), r), r), sub(r, mulmod(mload(F0_R4), addmod(mload(0x2d60), mulmod(mload(0x2da0), addmod(mload(0x2d40), mload(0x2d20), r), r), r), r)), r), r)
             t := mulmod(t, mload(F7), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate lookup[0]
-            mstore(0x2bc0, addmod(mload(0x2bc0), mload(A1_R7), r))
-            mstore(0x2b60, addmod(mulmod(mload(0x2b40), mload(F6_R3), r), addmod(addmod(mload(CHALLENGE_0), mload(F6_R1), r), mulmod(mload(CHALLENGE_1), mload(F6_R2), r), r), r))
-            mstore(0x2b80, mulmod(mload(0x2bc0), mload(0x2b60), r))
-            mstore(0x2b40, addmod(mulmod(mload(0x2b40), mload(F6_R6), r), addmod(addmod(mload(CHALLENGE_0), mload(F6_R4), r), mulmod(mload(CHALLENGE_1), mload(F6_R5), r), r), r))
-            t := addmod(mulmod(addmod(mload(A4_R14), sub(r, mload(A4_R6)), r), mulmod(mload(0x2b80), mload(0x2b40), r), r), addmod(mulmod(mload(0x2b80), mload(A3_R1), r), sub(r, mulmod(mload(0x2b40), addmod(mulmod(mload(F0_R4), mload(0x2b60), r), sub(r, mulmod(mload(0x2bc0), mload(A3), r)), r), r)), r), r)
+            mstore(0x2d80, addmod(mload(0x2d80), mload(A1_R7), r))
+            mstore(0x2d20, addmod(mulmod(mload(0x2d00), mload(F6_R3), r), addmod(addmod(mload(CHALLENGE_0), mload(F6_R1), r), mulmod(mload(CHALLENGE_1), mload(F6_R2), r), r), r))
+            mstore(0x2d40, mulmod(mload(0x2d80), mload(0x2d20), r))
+            mstore(0x2d00, addmod(mulmod(mload(0x2d00), mload(F6_R6), r), addmod(addmod(mload(CHALLENGE_0), mload(F6_R4), r), mulmod(mload(CHALLENGE_1), mload(F6_R5), r), r), r))
+            t := addmod(mulmod(addmod(mload(A4_R14), sub(r, mload(A4_R6)), r), mulmod(mload(0x2d40), mload(0x2d00), r), r), addmod(mulmod(mload(0x2d40), mload(A3_R1), r), sub(r, mulmod(mload(0x2d00), addmod(mulmod(mload(F0_R4), mload(0x2d20), r), sub(r, mulmod(mload(0x2d80), mload(A3), r)), r), r)), r), r)
             t := mulmod(t, mload(F0), r)
             t := mulmod(t, mload(F7), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[0]
-            mstore(0x2bc0, mulmod(mload(CHALLENGE_2), mload(CHALLENGE_2), r))
-            mstore(0x2b60, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(0x2bc0), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(mload(CHALLENGE_2), 0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, r), r), r))
-            mstore(0x2b40, mulmod(mload(CHALLENGE_4), mload(CHALLENGE_4), r))
-            mstore(0x2b40, mulmod(mload(0x2b40), mload(0x2b40), r))
-            mstore(0x2b40, mulmod(mload(0x2b40), mload(0x2b40), r))
-            mstore(0x2b80, mulmod(mload(CHALLENGE_3), mload(0x2b40), r))
-            mstore(0x2be0, addmod(mload(0x2b60), mulmod(mload(0x2b80), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
-            mstore(0x2ba0, addmod(mulmod(mload(0x2bc0), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(CHALLENGE_2), 2, r)), r), r))
-            mstore(0x2c00, mulmod(mload(0x2b80), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
-            mstore(0x2c20, addmod(mload(0x2ba0), mload(0x2c00), r))
-            mstore(0x2c40, addmod(mulmod(mload(0x2bc0), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(CHALLENGE_2), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
-            mstore(0x2b80, addmod(mload(0x2c40), mulmod(mload(0x2b80), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
-            mstore(0x2c60, addmod(mulmod(mload(0x2bc0), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(CHALLENGE_2), 3, r)), r), r))
-            mstore(0x2c00, addmod(mload(0x2c00), mload(0x2c60), r))
-            mstore(0x2c80, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(CHALLENGE_3), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, mload(0x2bc0), r), r), r))
-            mstore(0x2ca0, addmod(mload(0x2c80), mulmod(mload(0x2b40), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
-            mstore(0x2cc0, addmod(mulmod(mload(CHALLENGE_3), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(0x2bc0), 2, r)), r), r))
-            mstore(0x2ce0, mulmod(mload(0x2b40), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
-            mstore(0x2d00, addmod(mload(0x2cc0), mload(0x2ce0), r))
-            mstore(0x2d20, addmod(mulmod(mload(CHALLENGE_3), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(0x2bc0), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
-            mstore(0x2d40, addmod(mload(0x2d20), mulmod(mload(0x2b40), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
-            mstore(0x2bc0, addmod(mulmod(mload(CHALLENGE_3), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(0x2bc0), 3, r)), r), r))
-            mstore(0x2ce0, addmod(mload(0x2ce0), mload(0x2bc0), r))
-            t := addmod(mload(0x2c00), mulmod(mload(F0_R7), addmod(mload(0x2b80), mulmod(mload(F0_R7), addmod(mload(0x2c20), mulmod(mload(0x2be0), mload(F0_R7), r), r), r), r), r), r)
+            mstore(0x2d80, mulmod(mload(CHALLENGE_2), mload(CHALLENGE_2), r))
+            mstore(0x2d20, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(0x2d80), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(mload(CHALLENGE_2), 0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, r), r), r))
+            mstore(0x2d00, mulmod(mload(CHALLENGE_4), mload(CHALLENGE_4), r))
+            mstore(0x2d00, mulmod(mload(0x2d00), mload(0x2d00), r))
+            mstore(0x2d00, mulmod(mload(0x2d00), mload(0x2d00), r))
+            mstore(0x2d40, mulmod(mload(CHALLENGE_3), mload(0x2d00), r))
+            mstore(0x2da0, addmod(mload(0x2d20), mulmod(mload(0x2d40), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
+            mstore(0x2d60, addmod(mulmod(mload(0x2d80), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(CHALLENGE_2), 2, r)), r), r))
+            mstore(0x2dc0, mulmod(mload(0x2d40), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
+            mstore(0x2de0, addmod(mload(0x2d60), mload(0x2dc0), r))
+            mstore(0x2e00, addmod(mulmod(mload(0x2d80), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(CHALLENGE_2), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
+            mstore(0x2d40, addmod(mload(0x2e00), mulmod(mload(0x2d40), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
+            mstore(0x2e20, addmod(mulmod(mload(0x2d80), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(CHALLENGE_2), 3, r)), r), r))
+            mstore(0x2dc0, addmod(mload(0x2dc0), mload(0x2e20), r))
+            mstore(0x2e40, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(CHALLENGE_3), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, mload(0x2d80), r), r), r))
+            mstore(0x2e60, addmod(mload(0x2e40), mulmod(mload(0x2d00), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
+            mstore(0x2e80, addmod(mulmod(mload(CHALLENGE_3), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(0x2d80), 2, r)), r), r))
+            mstore(0x2ea0, mulmod(mload(0x2d00), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
+            mstore(0x2ec0, addmod(mload(0x2e80), mload(0x2ea0), r))
+            mstore(0x2ee0, addmod(mulmod(mload(CHALLENGE_3), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(0x2d80), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
+            mstore(0x2f00, addmod(mload(0x2ee0), mulmod(mload(0x2d00), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
+            mstore(0x2d80, addmod(mulmod(mload(CHALLENGE_3), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(0x2d80), 3, r)), r), r))
+            mstore(0x2ea0, addmod(mload(0x2ea0), mload(0x2d80), r))
+            t := addmod(mload(0x2dc0), mulmod(mload(F0_R7), addmod(mload(0x2d40), mulmod(mload(F0_R7), addmod(mload(0x2de0), mulmod(mload(0x2da0), mload(F0_R7), r), r), r), r), r), r)
             t := mulmod(t, mload(F0_R7), r)
             t := mulmod(t, mload(A5_R8), r)
-            mstore(0x2d60, t)
-            t := addmod(mload(0x2ce0), mulmod(mload(F0_R6), addmod(mload(0x2d40), mulmod(mload(F0_R6), addmod(mload(0x2d00), mulmod(mload(0x2ca0), mload(F0_R6), r), r), r), r), r), r)
+            mstore(0x2f20, t)
+            t := addmod(mload(0x2ea0), mulmod(mload(F0_R6), addmod(mload(0x2f00), mulmod(mload(F0_R6), addmod(mload(0x2ec0), mulmod(mload(0x2e60), mload(F0_R6), r), r), r), r), r), r)
             t := mulmod(t, mload(F0_R6), r)
             t := mulmod(t, mload(A5), r)
-            t := addmod(mload(0x2d60), sub(r, t), r)
-            mstore(0x2d60, t)
+            t := addmod(mload(0x2f20), sub(r, t), r)
+            mstore(0x2f20, t)
             t := addmod(mload(I4), mulmod(mload(CHALLENGE_4), addmod(mload(I5), mulmod(mload(CHALLENGE_4), addmod(mload(I6), mulmod(mload(CHALLENGE_4), mload(I7), r), r), r), r), r), r)
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(I3), r)
@@ -854,7 +915,7 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(I0), r)
             t := mulmod(t, mload(F1_R7), r)
-            mstore(0x2d80, t)
+            mstore(0x2f40, t)
             t := addmod(mload(A1_R4), mulmod(mload(CHALLENGE_4), addmod(mload(A1_R5), mulmod(mload(CHALLENGE_4), addmod(mload(A1_R6), mulmod(mload(A1_R7), mload(CHALLENGE_4), r), r), r), r), r), r)
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(A1_R3), r)
@@ -865,7 +926,7 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(A1), r)
             t := mulmod(t, mload(F0_R3), r)
-            mstore(0x2da0, t)
+            mstore(0x2f60, t)
             t := addmod(mload(A0_R4), mulmod(mload(CHALLENGE_4), addmod(mload(A0_R5), mulmod(mload(CHALLENGE_4), addmod(mload(A0_R6), mulmod(mload(A0_R7), mload(CHALLENGE_4), r), r), r), r), r), r)
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(A0_R3), r)
@@ -877,9 +938,9 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             t := addmod(t, mload(A0), r)
             t := addmod(t, mload(A5_R2), r)
             t := mulmod(t, mload(F0_R2), r)
-            t := addmod(t, mload(0x2da0), r)
-            t := addmod(t, mload(0x2d80), r)
-            t := addmod(mload(0x2d60), sub(r, t), r)
+            t := addmod(t, mload(0x2f60), r)
+            t := addmod(t, mload(0x2f40), r)
+            t := addmod(mload(0x2f20), sub(r, t), r)
             t := mulmod(t, mload(F7), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[1]
@@ -892,37 +953,37 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             t := addmod(t, mload(A2_R1), r)
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(A2), r)
-            mstore(0x2d60, t)
-            t := addmod(mload(0x2c00), mulmod(mload(F1_R1), addmod(mload(0x2b80), mulmod(mload(F1_R1), addmod(mload(0x2c20), mulmod(mload(0x2be0), mload(F1_R1), r), r), r), r), r), r)
+            mstore(0x2f20, t)
+            t := addmod(mload(0x2dc0), mulmod(mload(F1_R1), addmod(mload(0x2d40), mulmod(mload(F1_R1), addmod(mload(0x2de0), mulmod(mload(0x2da0), mload(F1_R1), r), r), r), r), r), r)
             t := mulmod(t, mload(F1_R1), r)
             t := mulmod(t, mload(A5_R9), r)
-            mstore(0x2be0, t)
-            t := addmod(mload(0x2ce0), mulmod(mload(F1), addmod(mload(0x2d40), mulmod(mload(F1), addmod(mload(0x2d00), mulmod(mload(0x2ca0), mload(F1), r), r), r), r), r), r)
+            mstore(0x2da0, t)
+            t := addmod(mload(0x2ea0), mulmod(mload(F1), addmod(mload(0x2f00), mulmod(mload(F1), addmod(mload(0x2ec0), mulmod(mload(0x2e60), mload(F1), r), r), r), r), r), r)
             t := mulmod(t, mload(F1), r)
             t := mulmod(t, mload(A5_R1), r)
-            t := addmod(mload(0x2be0), sub(r, t), r)
-            t := addmod(t, sub(r, addmod(mulmod(mload(F0_R4), mload(0x2d60), r), mulmod(mload(0x2b40), mload(F1_R6), r), r)), r)
+            t := addmod(mload(0x2da0), sub(r, t), r)
+            t := addmod(t, sub(r, addmod(mulmod(mload(F0_R4), mload(0x2f20), r), mulmod(mload(0x2d00), mload(F1_R6), r), r)), r)
             t := mulmod(t, mload(F7), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[2]
-            h := addmod(mulmod(h, y, r), mulmod(mload(F7), addmod(mulmod(mload(F0), mload(A5_R10), r), sub(r, mulmod(mload(F2), addmod(mload(A5_R2), mload(0x2d60), r), r)), r), r), r)
+            h := addmod(mulmod(h, y, r), mulmod(mload(F7), addmod(mulmod(mload(F0), mload(A5_R10), r), sub(r, mulmod(mload(F2), addmod(mload(A5_R2), mload(0x2f20), r), r)), r), r), r)
             // gate chains[3]
-            mstore(0x2d60, mulmod(mload(0x2b40), mload(0x2b40), r))
-            mstore(0x2d60, mulmod(mload(0x2d60), mload(0x2d60), r))
-            mstore(0x2be0, mulmod(mload(CHALLENGE_3), mload(0x2d60), r))
-            mstore(0x2ca0, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x2be0), r))
-            mstore(0x2d00, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x2d60), r))
-            t := addmod(addmod(mload(0x2d20), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x2d60), r), r), mulmod(mload(F1_R2), addmod(addmod(mload(0x2cc0), mload(0x2d00), r), mulmod(mload(F1_R2), addmod(mload(0x2c80), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x2d60), r), r), r), r), r), r)
+            mstore(0x2f20, mulmod(mload(0x2d00), mload(0x2d00), r))
+            mstore(0x2f20, mulmod(mload(0x2f20), mload(0x2f20), r))
+            mstore(0x2da0, mulmod(mload(CHALLENGE_3), mload(0x2f20), r))
+            mstore(0x2e60, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x2da0), r))
+            mstore(0x2ec0, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x2f20), r))
+            t := addmod(addmod(mload(0x2ee0), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x2f20), r), r), mulmod(mload(F1_R2), addmod(addmod(mload(0x2e80), mload(0x2ec0), r), mulmod(mload(F1_R2), addmod(mload(0x2e40), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x2f20), r), r), r), r), r), r)
             t := mulmod(t, mload(F1_R2), r)
-            t := addmod(t, addmod(mload(0x2bc0), mload(0x2d00), r), r)
+            t := addmod(t, addmod(mload(0x2d80), mload(0x2ec0), r), r)
             t := mulmod(t, mload(F1_R2), r)
             t := mulmod(t, mload(A5_R3), r)
-            mstore(0x2d00, t)
-            t := addmod(addmod(mload(0x2c40), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x2be0), r), r), mulmod(mload(F1_R3), addmod(addmod(mload(0x2ba0), mload(0x2ca0), r), mulmod(mload(F1_R3), addmod(mload(0x2b60), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x2be0), r), r), r), r), r), r)
+            mstore(0x2ec0, t)
+            t := addmod(addmod(mload(0x2e00), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x2da0), r), r), mulmod(mload(F1_R3), addmod(addmod(mload(0x2d60), mload(0x2e60), r), mulmod(mload(F1_R3), addmod(mload(0x2d20), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x2da0), r), r), r), r), r), r)
             t := mulmod(t, mload(F1_R3), r)
-            t := addmod(t, addmod(mload(0x2c60), mload(0x2ca0), r), r)
+            t := addmod(t, addmod(mload(0x2e20), mload(0x2e60), r), r)
             t := mulmod(t, mload(F1_R3), r)
-            mstore(0x2ca0, t)
+            mstore(0x2e60, t)
             t := addmod(mload(F5_R5), mulmod(mload(CHALLENGE_4), addmod(mload(F5_R6), mulmod(mload(CHALLENGE_4), addmod(mload(F5_R7), mulmod(mload(CHALLENGE_4), mload(F6), r), r), r), r), r), r)
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(F5_R4), r)
@@ -981,30 +1042,30 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(F2_R1), r)
             t := addmod(mload(A5_R11), sub(r, t), r)
-            t := mulmod(t, mload(0x2ca0), r)
-            t := addmod(t, sub(r, mload(0x2d00)), r)
+            t := mulmod(t, mload(0x2e60), r)
+            t := addmod(t, sub(r, mload(0x2ec0)), r)
             t := mulmod(t, mload(F7), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[4]
-            mstore(0x2d60, addmod(mload(0x2d60), sub(r, 1), r))
-            mstore(0x2d00, mulmod(mload(F1_R4), addmod(3, mulmod(mload(F1_R4), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(F1_R4), r), r), r), r), r))
-            mstore(0x2ca0, mulmod(mload(A5_R4), addmod(1, mulmod(mload(0x2d60), mulmod(mload(F1_R5), addmod(2, sub(r, mload(F1_R5)), r), r), r), r), r))
-            t := mulmod(mload(A5_R12), addmod(1, mulmod(mload(0x2d60), mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mulmod(mload(F1_R5), addmod(mload(F1_R5), sub(r, 1), r), r), r), r), r), r)
-            t := addmod(t, sub(r, mload(0x2ca0)), r)
+            mstore(0x2f20, addmod(mload(0x2f20), sub(r, 1), r))
+            mstore(0x2ec0, mulmod(mload(F1_R4), addmod(3, mulmod(mload(F1_R4), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(F1_R4), r), r), r), r), r))
+            mstore(0x2e60, mulmod(mload(A5_R4), addmod(1, mulmod(mload(0x2f20), mulmod(mload(F1_R5), addmod(2, sub(r, mload(F1_R5)), r), r), r), r), r))
+            t := mulmod(mload(A5_R12), addmod(1, mulmod(mload(0x2f20), mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mulmod(mload(F1_R5), addmod(mload(F1_R5), sub(r, 1), r), r), r), r), r), r)
+            t := addmod(t, sub(r, mload(0x2e60)), r)
             t := mulmod(t, mload(F0), r)
-            t := addmod(t, sub(r, mulmod(mload(0x2d00), mulmod(mload(A5_R3), mload(A4), r), r)), r)
+            t := addmod(t, sub(r, mulmod(mload(0x2ec0), mulmod(mload(A5_R3), mload(A4), r), r)), r)
             t := mulmod(t, mload(F7), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[5]
-            mstore(0x2ca0, addmod(mload(CHALLENGE_4), sub(r, 1), r))
-            mstore(0x2b40, addmod(mload(0x2b40), sub(r, 1), r))
-            t := addmod(addmod(mulmod(mload(0x2ca0), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mload(0x2ca0), r), mulmod(2, mload(0x2b40), r), r), r), mulmod(mload(F1_R4), addmod(mulmod(mload(0x2ca0), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000001, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(0x2ca0), r), mulmod(mload(0x2b40), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), r), r), r), r)
+            mstore(0x2e60, addmod(mload(CHALLENGE_4), sub(r, 1), r))
+            mstore(0x2d00, addmod(mload(0x2d00), sub(r, 1), r))
+            t := addmod(addmod(mulmod(mload(0x2e60), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mload(0x2e60), r), mulmod(2, mload(0x2d00), r), r), r), mulmod(mload(F1_R4), addmod(mulmod(mload(0x2e60), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000001, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(0x2e60), r), mulmod(mload(0x2d00), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), r), r), r), r)
             t := mulmod(t, mload(F1_R4), r)
-            t := addmod(t, addmod(mulmod(mload(0x2ca0), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000001, r), addmod(mulmod(3, mload(0x2ca0), r), mulmod(mload(0x2b40), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7ffffff, r), r), r), r)
+            t := addmod(t, addmod(mulmod(mload(0x2e60), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000001, r), addmod(mulmod(3, mload(0x2e60), r), mulmod(mload(0x2d00), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7ffffff, r), r), r), r)
             t := mulmod(t, mload(F1_R4), r)
             t := mulmod(t, mload(A5_R5), r)
             t := addmod(mulmod(mload(F0), addmod(mload(A5_R13), sub(r, mload(A5_R5)), r), r), sub(r, t), r)
-            t := addmod(t, sub(r, mulmod(mload(0x2d00), mload(A4), r)), r)
+            t := addmod(t, sub(r, mulmod(mload(0x2ec0), mload(A4), r)), r)
             t := mulmod(t, mload(F7), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate boundary[0]
@@ -1012,29 +1073,31 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             t := mulmod(t, mload(F7), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate boundary[1]
-            mstore(0x2d00, mulmod(mload(F0_R1), addmod(mload(F0_R1), sub(r, 2), r), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F7), mulmod(mload(A5_R2), mload(0x2d00), r), r), r)
+            mstore(0x2ec0, mulmod(mload(F0_R1), addmod(mload(F0_R1), sub(r, 2), r), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F7), mulmod(mload(A5_R2), mload(0x2ec0), r), r), r)
             // gate boundary[2]
-            h := addmod(mulmod(h, y, r), mulmod(mload(F7), mulmod(mload(A5_R4), mload(0x2d00), r), r), r)
+            h := addmod(mulmod(h, y, r), mulmod(mload(F7), mulmod(mload(A5_R4), mload(0x2ec0), r), r), r)
             // gate boundary[3]
-            h := addmod(mulmod(h, y, r), mulmod(mload(F7), mulmod(mload(A5_R5), mload(0x2d00), r), r), r)
+            h := addmod(mulmod(h, y, r), mulmod(mload(F7), mulmod(mload(A5_R5), mload(0x2ec0), r), r), r)
             // gate boundary[4]
             h := addmod(mulmod(h, y, r), mulmod(mload(F7), mulmod(mulmod(mload(F0_R1), addmod(mload(F0_R1), sub(r, 1), r), r), addmod(addmod(mload(A5), sub(r, mload(A5_R4)), r), mulmod(mload(CHALLENGE_5), addmod(mload(A5_R1), sub(r, mload(A5_R5)), r), r), r), r), r), r)
             mstore(QUOTIENT_EVAL, mulmod(h, mload(INVERSE_0), r))
         }
     }
 
-    /// @dev SHPLONK: ACC = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, where Z_i vanishes on the points of
+    /// @dev SHPLONK: RIGHT = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, where Z_i vanishes on the points of
     /// set i, z_0 = Z_0(u) and c_i = v^i·z_0 / Z_i(u). The interpolation at u of values e_m at the points x·ω^(r_m) is
     /// Z_i(u)·x^(1-#i) Σ_m e_m·w_m / (u - x·ω^(r_m)), with w_m = 1 / Π_(l≠m) (ω^(r_m) - ω^(r_l)) from the key.
-    function combineOpenings() private view {
+    /// A proof is right where e(H2, s·G2) = e(RIGHT, G2). This adds weight·H2 to LEFT and weight·RIGHT to RIGHT, but for
+    /// what all proofs of a key share, the fixed commitments and G: their scalars are summed. The first weight is 1.
+    function combineOpenings(uint256 weight, bool first) private view {
         assembly ("memory-safe") {
-            // adds s·P to ACC
-            function addTerm(ptr, s) {
-                mcopy(MUL, ptr, 0x40)
-                mstore(MUL_SCALAR, s)
-                let ok := staticcall(gas(), 0x07, MUL, 0x60, MUL, 0x40)
-                ok := and(staticcall(gas(), 0x06, ACC, 0x80, ACC, 0x40), ok)
+            function addTerm(sum, ptr, s) {
+                let product := add(sum, 0x40)
+                mcopy(product, ptr, 0x40)
+                mstore(add(sum, 0x80), s)
+                let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
+                ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
                 if iszero(ok) {
                     mstore(0x00, 0x00a48593) // PrecompileFailed
                     mstore(0x20, 0x07)
@@ -1043,8 +1106,8 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             }
             let r := R
             let y := mload(SET_Y)
-            let vi := 1
-            // Σ_i c_i Σ_j y^j r_ij(u) / z_0
+            let vi := weight
+            // weight·Σ_i c_i Σ_j y^j r_ij(u) / z_0
             let sum := 0
             let s
             let e
@@ -1145,20 +1208,22 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             e := mulmod(e, mload(INVERSE_2), r)
             ri := mulmod(ri, e, r)
             sum := addmod(sum, mulmod(vi, ri, r), r)
-            s := 1
-            mcopy(ACC, A0_COMMITMENT, 0x40)
-            s := y
-            addTerm(A2_COMMITMENT, s)
+            s := weight
+            switch first
+            case 1 { mcopy(RIGHT, A0_COMMITMENT, 0x40) }
+            default { addTerm(RIGHT, A0_COMMITMENT, s) }
             s := mulmod(s, y, r)
-            addTerm(A1_COMMITMENT, s)
+            addTerm(RIGHT, A2_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(F0_COMMITMENT, s)
+            addTerm(RIGHT, A1_COMMITMENT, s)
             s := mulmod(s, y, r)
-            for { let ptr := F2_COMMITMENT } iszero(gt(ptr, F5_COMMITMENT)) { ptr := add(ptr, 0x40) } {
-                addTerm(ptr, s)
+            mstore(FIXED_SCALARS, addmod(mload(FIXED_SCALARS), s, r))
+            s := mulmod(s, y, r)
+            for { let ptr := add(FIXED_SCALARS, 0x40) } iszero(gt(ptr, add(FIXED_SCALARS, 0xa0))) { ptr := add(ptr, 0x20) } {
+                mstore(ptr, addmod(mload(ptr), s, r))
                 s := mulmod(s, y, r)
             }
-            addTerm(F1_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x20), addmod(mload(add(FIXED_SCALARS, 0x20)), s, r))
             s := mulmod(s, y, r)
             // set 1: 1 polynomials at X, X_R1, X_R2, X_R3, X_R4, X_R5, X_R6, X_R9, X_R10, X_R11, X_R12, X_R13, X_R14
             vi := mulmod(vi, mload(SET_V), r)
@@ -1209,7 +1274,7 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             s := mulmod(s, mload(INVERSE_15), r)
             s := mulmod(s, mload(INVERSE_16), r)
             s := mulmod(s, mload(INVERSE_17), r)
-            addTerm(A4_COMMITMENT, s)
+            addTerm(RIGHT, A4_COMMITMENT, s)
             s := mulmod(s, y, r)
             // set 2: 1 polynomials at X, X_R1
             vi := mulmod(vi, mload(SET_V), r)
@@ -1223,7 +1288,7 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             s := mulmod(vi, z0, r)
             s := mulmod(s, mload(INVERSE_3), r)
             s := mulmod(s, mload(INVERSE_4), r)
-            addTerm(A3_COMMITMENT, s)
+            addTerm(RIGHT, A3_COMMITMENT, s)
             s := mulmod(s, y, r)
             // set 3: 1 polynomials at X, X_R1, X_R2, X_R3, X_R4, X_R5, X_R8, X_R9, X_R10, X_R11, X_R12, X_R13
             vi := mulmod(vi, mload(SET_V), r)
@@ -1272,7 +1337,7 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             s := mulmod(s, mload(INVERSE_14), r)
             s := mulmod(s, mload(INVERSE_15), r)
             s := mulmod(s, mload(INVERSE_16), r)
-            addTerm(A5_COMMITMENT, s)
+            addTerm(RIGHT, A5_COMMITMENT, s)
             s := mulmod(s, y, r)
             // set 4: 3 polynomials at X
             vi := mulmod(vi, mload(SET_V), r)
@@ -1283,20 +1348,20 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             sum := addmod(sum, mulmod(vi, ri, r), r)
             s := mulmod(vi, z0, r)
             s := mulmod(s, mload(INVERSE_3), r)
-            addTerm(F7_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0xe0), addmod(mload(add(FIXED_SCALARS, 0xe0)), s, r))
             s := mulmod(s, y, r)
             e := s
-            addTerm(QUOTIENT_0_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_0_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_1_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_1_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_2_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_2_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_3_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_3_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_4_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_4_COMMITMENT, e)
             s := mulmod(s, y, r)
-            addTerm(RANDOM_COMMITMENT, s)
+            addTerm(RIGHT, RANDOM_COMMITMENT, s)
             s := mulmod(s, y, r)
             // set 5: 1 polynomials at X, X_R1, X_R2, X_R3, X_R4, X_R5, X_R6
             vi := mulmod(vi, mload(SET_V), r)
@@ -1328,24 +1393,59 @@ contract TensorSealVerifier_w8f32b1t2x8 {
             s := mulmod(s, mload(INVERSE_7), r)
             s := mulmod(s, mload(INVERSE_8), r)
             s := mulmod(s, mload(INVERSE_9), r)
-            addTerm(F6_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0xc0), addmod(mload(add(FIXED_SCALARS, 0xc0)), s, r))
             s := mulmod(s, y, r)
             // the claimed evaluations, and the two opening points
-            mstore(GENERATOR, 1)
-            mstore(add(GENERATOR, 0x20), 2)
-            addTerm(GENERATOR, sub(r, mulmod(sum, z0, r)))
-            addTerm(H1, sub(r, z0))
-            addTerm(H2, mload(SET_U))
+            mstore(GENERATOR_SCALAR, addmod(mload(GENERATOR_SCALAR), sub(r, mulmod(sum, z0, r)), r))
+            addTerm(RIGHT, H1, sub(r, mulmod(weight, z0, r)))
+            addTerm(RIGHT, H2, mulmod(weight, mload(SET_U), r))
+            switch first
+            case 1 { mcopy(LEFT, H2, 0x40) }
+            default { addTerm(LEFT, H2, weight) }
         }
     }
 
-    /// @dev e(H2, s·G2) · e(-ACC, G2) = 1.
+    /// @dev Before the first proof: the sums of the scalars are 0.
+    function clearShared() private pure {
+        assembly ("memory-safe") {
+            calldatacopy(GENERATOR_SCALAR, calldatasize(), 0x120)
+        }
+    }
+
+    /// @dev After the last proof: adds the fixed commitments and G to RIGHT.
+    function addShared() private view {
+        assembly ("memory-safe") {
+            function addTerm(sum, ptr, s) {
+                let product := add(sum, 0x40)
+                mcopy(product, ptr, 0x40)
+                mstore(add(sum, 0x80), s)
+                let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
+                ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
+                if iszero(ok) {
+                    mstore(0x00, 0x00a48593) // PrecompileFailed
+                    mstore(0x20, 0x07)
+                    revert(0x1c, 0x24)
+                }
+            }
+            mstore(GENERATOR, 1)
+            mstore(add(GENERATOR, 0x20), 2)
+            addTerm(RIGHT, GENERATOR, mload(GENERATOR_SCALAR))
+            let scalar := FIXED_SCALARS
+            let end := add(F0_COMMITMENT, 0x200)
+            for { let ptr := F0_COMMITMENT } lt(ptr, end) { ptr := add(ptr, 0x40) } {
+                addTerm(RIGHT, ptr, mload(scalar))
+                scalar := add(scalar, 0x20)
+            }
+        }
+    }
+
+    /// @dev e(LEFT, s·G2) · e(-RIGHT, G2) = 1.
     function checkPairing() private view {
         assembly ("memory-safe") {
-            mcopy(PAIRING, H2, 0x40)
+            mcopy(PAIRING, LEFT, 0x40)
             mcopy(add(PAIRING, 0x40), KEY_S_G2, 0x80)
-            mstore(add(PAIRING, 0xc0), mload(ACC))
-            mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(ACC, 0x20))), Q))
+            mstore(add(PAIRING, 0xc0), mload(RIGHT))
+            mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(RIGHT, 0x20))), Q))
             mcopy(add(PAIRING, 0x100), KEY_G2, 0x80)
             if iszero(staticcall(gas(), 0x08, PAIRING, 0x180, 0x00, 0x20)) {
                 mstore(0x00, 0x00a48593) // PrecompileFailed

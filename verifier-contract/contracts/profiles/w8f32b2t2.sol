@@ -314,13 +314,14 @@ contract TensorSealVerifier_w8f32b2t2 {
     uint256 private constant INVERSE_4 = 0x3260;
     uint256 private constant PREFIX = 0x3280; // products of the values before each
     uint256 private constant MODEXP = 0x3320; // input of precompile 5
-    uint256 private constant ACC = 0x33e0; // input of precompile 6: the sum so far, then MUL
-    uint256 private constant MUL = 0x3420; // input of precompile 7: a point, then its scalar
-    uint256 private constant MUL_SCALAR = 0x3460;
-    uint256 private constant GENERATOR = 0x3480; // of G1
-    uint256 private constant PAIRING = 0x34c0; // input of precompile 8
-    uint256 private constant SHARED = 0x3640; // shared subexpressions of the gates
-    uint256 private constant FREE = 0x38c0; // instances, while section 0 of the transcript is hashed
+    uint256 private constant RIGHT = 0x33e0; // paired with G2: a sum of points, then a product and its scalar
+    uint256 private constant LEFT = 0x3480; // paired with s·G2: a sum of points, then a product and its scalar
+    uint256 private constant GENERATOR_SCALAR = 0x3520; // what G is multiplied by, summed over the proofs
+    uint256 private constant FIXED_SCALARS = 0x3540; // what each fixed commitment is multiplied by, likewise
+    uint256 private constant GENERATOR = 0x3c20; // of G1
+    uint256 private constant PAIRING = 0x3c60; // input of precompile 8
+    uint256 private constant SHARED = 0x3de0; // shared subexpressions of the gates
+    uint256 private constant FREE = 0x4060; // instances, while section 0 of the transcript is hashed
 
     /// @notice `key` is no data contract with a key of this profile.
     error BadKey(address key);
@@ -353,16 +354,72 @@ contract TensorSealVerifier_w8f32b2t2 {
     returns (bool)
     {
         loadKey(key);
-        checkLengths(instances, proof);
+        checkLengths(instances, proof, 1);
+        clearShared();
+        accumulate(instances, proof, 1, true);
+        addShared();
+        checkPairing();
+        return true;
+    }
+
+    /// @notice Verifies several proofs of one model with one pairing, and reverts where one of them is not accepted.
+    /// @dev Each proof's equation is weighed by a power of a challenge drawn from the key and the whole calldata, so
+    /// that wrong ones do not cancel. Calldata as for `verify`.
+    /// @param key The model's key.
+    /// @param instances The public values of each proof, one after the other.
+    /// @param proofs The proofs, one after the other; one at least.
+    /// @return True, always; a refused batch reverts with one of the errors above.
+    function verifyBatch(address key, uint256[] calldata instances, bytes calldata proofs)
+    external
+    view
+    returns (bool)
+    {
+        loadKey(key);
+        uint256 count = proofs.length / PROOF_BYTES;
+        if (count == 0) revert BadProofLength(proofs.length, PROOF_BYTES);
+        checkLengths(instances, proofs, count);
+        clearShared();
+        uint256 challenge = batchChallenge();
+        uint256 weight = 1;
+        uint256 values = instances.length / count;
+        for (uint256 i = 0; i < count; ++i) {
+            accumulate(
+            instances[i * values:(i + 1) * values],
+            proofs[i * PROOF_BYTES:(i + 1) * PROOF_BYTES],
+            weight,
+            i == 0
+            );
+            weight = mulmod(weight, challenge, R);
+        }
+        addShared();
+        checkPairing();
+        return true;
+    }
+
+    /// @dev Checks a proof up to its pairing, and adds both sides of that, times the weight, to LEFT and RIGHT.
+    function accumulate(
+    uint256[] calldata instances,
+    bytes calldata proof,
+    uint256 weight,
+    bool first
+    ) private view {
         checkProof(proof);
         replayTranscript(instances, proof);
         computePoints();
         sumInstances(instances);
         invertDenominators();
         evaluateGates();
-        combineOpenings();
-        checkPairing();
-        return true;
+        combineOpenings(weight, first);
+    }
+
+    /// @dev Hash of the key and of the calldata, which holds all public values and proofs.
+    function batchChallenge() private pure returns (uint256 challenge) {
+        assembly ("memory-safe") {
+            mcopy(FREE, KEY_ID, sub(KEY_BYTES, 1))
+            let to := add(FREE, sub(KEY_BYTES, 1))
+            calldatacopy(to, 0, calldatasize())
+            challenge := mod(keccak256(FREE, add(sub(KEY_BYTES, 1), calldatasize())), R)
+        }
     }
 
     /// @dev Copies the key's words to KEY_ID and on.
@@ -382,25 +439,29 @@ contract TensorSealVerifier_w8f32b2t2 {
         }
     }
 
-    /// @dev Accepts the arguments' one encoding: head, instances, proof, end of calldata.
-    function checkLengths(uint256[] calldata instances, bytes calldata proof) private pure {
+    /// @dev Accepts the arguments' one encoding: head, instances, proofs, end of calldata.
+    function checkLengths(uint256[] calldata instances, bytes calldata proof, uint256 proofs)
+    private
+    pure
+    {
         assembly ("memory-safe") {
-            let count := mul(mload(KEY_ROWS), INSTANCE_COLUMNS)
+            let count := mul(mul(mload(KEY_ROWS), INSTANCE_COLUMNS), proofs)
             if iszero(eq(instances.length, count)) {
                 mstore(0x00, 0xc3a52445) // BadInstanceCount
                 mstore(0x20, instances.length)
                 mstore(0x40, count)
                 revert(0x1c, 0x44)
             }
-            if iszero(eq(proof.length, PROOF_BYTES)) {
+            let bytesExpected := mul(PROOF_BYTES, proofs)
+            if iszero(eq(proof.length, bytesExpected)) {
                 mstore(0x00, 0x994f16ab) // BadProofLength
                 mstore(0x20, proof.length)
-                mstore(0x40, PROOF_BYTES)
+                mstore(0x40, bytesExpected)
                 revert(0x1c, 0x44)
             }
             let expected := add(0x84, shl(5, count))
             let ok := and(eq(instances.offset, 0x84), eq(proof.offset, add(expected, 0x20)))
-            expected := add(expected, add(0x20, PROOF_BYTES))
+            expected := add(expected, add(0x20, bytesExpected))
             if iszero(and(ok, eq(calldatasize(), expected))) {
                 mstore(0x00, 0x78f959d5) // BadCalldata
                 mstore(0x20, calldatasize())
@@ -649,93 +710,93 @@ contract TensorSealVerifier_w8f32b2t2 {
             let h
             let t
             // gate lookup[0]
-            mstore(0x3640, mulmod(mload(CHALLENGE_1), mload(CHALLENGE_1), r))
-            mstore(0x3660, mulmod(mload(0x3640), mload(F5), r))
-            mstore(0x3680, addmod(mload(0x3660), addmod(addmod(mload(CHALLENGE_0), mload(A0), r), mulmod(mload(CHALLENGE_1), mload(A24), r), r), r))
-            mstore(0x36a0, addmod(mload(0x3660), addmod(addmod(mload(CHALLENGE_0), mload(A1), r), mulmod(mload(CHALLENGE_1), mload(A25), r), r), r))
-            mstore(0x36c0, mulmod(mload(0x3680), mload(0x36a0), r))
-            mstore(0x36e0, addmod(mload(0x3660), addmod(addmod(mload(CHALLENGE_0), mload(A2), r), mulmod(mload(CHALLENGE_1), mload(A26), r), r), r))
-            h := mulmod(mload(F0), addmod(mulmod(addmod(mload(A35_R1), sub(r, mload(A35)), r), mulmod(mload(0x36c0), mload(0x36e0), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x36c0), mulmod(mload(0x36e0), addmod(mload(0x3680), mload(0x36a0), r), r), r), r)), r), r)
+            mstore(0x3de0, mulmod(mload(CHALLENGE_1), mload(CHALLENGE_1), r))
+            mstore(0x3e00, mulmod(mload(0x3de0), mload(F5), r))
+            mstore(0x3e20, addmod(mload(0x3e00), addmod(addmod(mload(CHALLENGE_0), mload(A0), r), mulmod(mload(CHALLENGE_1), mload(A24), r), r), r))
+            mstore(0x3e40, addmod(mload(0x3e00), addmod(addmod(mload(CHALLENGE_0), mload(A1), r), mulmod(mload(CHALLENGE_1), mload(A25), r), r), r))
+            mstore(0x3e60, mulmod(mload(0x3e20), mload(0x3e40), r))
+            mstore(0x3e80, addmod(mload(0x3e00), addmod(addmod(mload(CHALLENGE_0), mload(A2), r), mulmod(mload(CHALLENGE_1), mload(A26), r), r), r))
+            h := mulmod(mload(F0), addmod(mulmod(addmod(mload(A35_R1), sub(r, mload(A35)), r), mulmod(mload(0x3e60), mload(0x3e80), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x3e60), mulmod(mload(0x3e80), addmod(mload(0x3e20), mload(0x3e40), r), r), r), r)), r), r)
             // gate lookup[0]
-            mstore(0x36a0, addmod(mload(0x3660), addmod(addmod(mload(CHALLENGE_0), mload(A3), r), mulmod(mload(CHALLENGE_1), mload(A27), r), r), r))
-            mstore(0x3680, addmod(mload(0x3660), addmod(addmod(mload(CHALLENGE_0), mload(A4), r), mulmod(mload(CHALLENGE_1), mload(A28), r), r), r))
-            mstore(0x36e0, mulmod(mload(0x36a0), mload(0x3680), r))
-            mstore(0x36c0, addmod(mload(0x3660), addmod(addmod(mload(CHALLENGE_0), mload(A5), r), mulmod(mload(CHALLENGE_1), mload(A29), r), r), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A36_R1), sub(r, mload(A36)), r), mulmod(mload(0x36e0), mload(0x36c0), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x36e0), mulmod(mload(0x36c0), addmod(mload(0x36a0), mload(0x3680), r), r), r), r)), r), r), r)
+            mstore(0x3e40, addmod(mload(0x3e00), addmod(addmod(mload(CHALLENGE_0), mload(A3), r), mulmod(mload(CHALLENGE_1), mload(A27), r), r), r))
+            mstore(0x3e20, addmod(mload(0x3e00), addmod(addmod(mload(CHALLENGE_0), mload(A4), r), mulmod(mload(CHALLENGE_1), mload(A28), r), r), r))
+            mstore(0x3e80, mulmod(mload(0x3e40), mload(0x3e20), r))
+            mstore(0x3e60, addmod(mload(0x3e00), addmod(addmod(mload(CHALLENGE_0), mload(A5), r), mulmod(mload(CHALLENGE_1), mload(A29), r), r), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A36_R1), sub(r, mload(A36)), r), mulmod(mload(0x3e80), mload(0x3e60), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x3e80), mulmod(mload(0x3e60), addmod(mload(0x3e40), mload(0x3e20), r), r), r), r)), r), r), r)
             // gate lookup[0]
-            mstore(0x3680, addmod(mload(0x3660), addmod(addmod(mload(CHALLENGE_0), mload(A6), r), mulmod(mload(CHALLENGE_1), mload(A30), r), r), r))
-            mstore(0x3660, addmod(mload(0x3660), addmod(addmod(mload(CHALLENGE_0), mload(A7), r), mulmod(mload(CHALLENGE_1), mload(A31), r), r), r))
-            mstore(0x36a0, mulmod(mload(0x3680), mload(0x3660), r))
-            mstore(0x36c0, addmod(mload(CHALLENGE_0), mload(0x3640), r))
-            mstore(0x36e0, addmod(mload(0x36c0), mload(A8), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A37_R1), sub(r, mload(A37)), r), mulmod(mload(0x36a0), mload(0x36e0), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x36a0), mulmod(mload(0x36e0), addmod(mload(0x3680), mload(0x3660), r), r), r), r)), r), r), r)
+            mstore(0x3e20, addmod(mload(0x3e00), addmod(addmod(mload(CHALLENGE_0), mload(A6), r), mulmod(mload(CHALLENGE_1), mload(A30), r), r), r))
+            mstore(0x3e00, addmod(mload(0x3e00), addmod(addmod(mload(CHALLENGE_0), mload(A7), r), mulmod(mload(CHALLENGE_1), mload(A31), r), r), r))
+            mstore(0x3e40, mulmod(mload(0x3e20), mload(0x3e00), r))
+            mstore(0x3e60, addmod(mload(CHALLENGE_0), mload(0x3de0), r))
+            mstore(0x3e80, addmod(mload(0x3e60), mload(A8), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A37_R1), sub(r, mload(A37)), r), mulmod(mload(0x3e40), mload(0x3e80), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x3e40), mulmod(mload(0x3e80), addmod(mload(0x3e20), mload(0x3e00), r), r), r), r)), r), r), r)
             // gate lookup[0]
-            mstore(0x3660, addmod(mload(0x36c0), mload(A9), r))
-            mstore(0x3680, addmod(mload(0x36c0), mload(A10), r))
-            mstore(0x36e0, mulmod(mload(0x3660), mload(0x3680), r))
-            mstore(0x36a0, addmod(mload(0x36c0), mload(A11), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A38_R1), sub(r, mload(A38)), r), mulmod(mload(0x36e0), mload(0x36a0), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x36e0), mulmod(mload(0x36a0), addmod(mload(0x3660), mload(0x3680), r), r), r), r)), r), r), r)
+            mstore(0x3e00, addmod(mload(0x3e60), mload(A9), r))
+            mstore(0x3e20, addmod(mload(0x3e60), mload(A10), r))
+            mstore(0x3e80, mulmod(mload(0x3e00), mload(0x3e20), r))
+            mstore(0x3e40, addmod(mload(0x3e60), mload(A11), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A38_R1), sub(r, mload(A38)), r), mulmod(mload(0x3e80), mload(0x3e40), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x3e80), mulmod(mload(0x3e40), addmod(mload(0x3e00), mload(0x3e20), r), r), r), r)), r), r), r)
             // gate lookup[0]
-            mstore(0x3680, addmod(mload(0x36c0), mload(A12), r))
-            mstore(0x3660, addmod(mload(0x36c0), mload(A13), r))
-            mstore(0x36a0, mulmod(mload(0x3680), mload(0x3660), r))
-            mstore(0x36e0, addmod(mload(0x36c0), mload(A14), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A39_R1), sub(r, mload(A39)), r), mulmod(mload(0x36a0), mload(0x36e0), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x36a0), mulmod(mload(0x36e0), addmod(mload(0x3680), mload(0x3660), r), r), r), r)), r), r), r)
+            mstore(0x3e20, addmod(mload(0x3e60), mload(A12), r))
+            mstore(0x3e00, addmod(mload(0x3e60), mload(A13), r))
+            mstore(0x3e40, mulmod(mload(0x3e20), mload(0x3e00), r))
+            mstore(0x3e80, addmod(mload(0x3e60), mload(A14), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A39_R1), sub(r, mload(A39)), r), mulmod(mload(0x3e40), mload(0x3e80), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x3e40), mulmod(mload(0x3e80), addmod(mload(0x3e20), mload(0x3e00), r), r), r), r)), r), r), r)
             // gate lookup[0]
-            mstore(0x3660, addmod(mload(0x36c0), mload(A15), r))
-            mstore(0x3680, addmod(mload(0x36c0), mload(A16), r))
-            mstore(0x36e0, mulmod(mload(0x3660), mload(0x3680), r))
-            mstore(0x36a0, addmod(mload(0x36c0), mload(A17), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A40_R1), sub(r, mload(A40)), r), mulmod(mload(0x36e0), mload(0x36a0), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x36e0), mulmod(mload(0x36a0), addmod(mload(0x3660), mload(0x3680), r), r), r), r)), r), r), r)
+            mstore(0x3e00, addmod(mload(0x3e60), mload(A15), r))
+            mstore(0x3e20, addmod(mload(0x3e60), mload(A16), r))
+            mstore(0x3e80, mulmod(mload(0x3e00), mload(0x3e20), r))
+            mstore(0x3e40, addmod(mload(0x3e60), mload(A17), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A40_R1), sub(r, mload(A40)), r), mulmod(mload(0x3e80), mload(0x3e40), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x3e80), mulmod(mload(0x3e40), addmod(mload(0x3e00), mload(0x3e20), r), r), r), r)), r), r), r)
             // gate lookup[0]
-            mstore(0x3680, addmod(mload(0x36c0), mload(A18), r))
-            mstore(0x3660, addmod(mload(0x36c0), mload(A19), r))
-            mstore(0x36a0, mulmod(mload(0x3680), mload(0x3660), r))
-            mstore(0x36e0, addmod(mload(0x36c0), mload(A20), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A41_R1), sub(r, mload(A41)), r), mulmod(mload(0x36a0), mload(0x36e0), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x36a0), mulmod(mload(0x36e0), addmod(mload(0x3680), mload(0x3660), r), r), r), r)), r), r), r)
+            mstore(0x3e20, addmod(mload(0x3e60), mload(A18), r))
+            mstore(0x3e00, addmod(mload(0x3e60), mload(A19), r))
+            mstore(0x3e40, mulmod(mload(0x3e20), mload(0x3e00), r))
+            mstore(0x3e80, addmod(mload(0x3e60), mload(A20), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A41_R1), sub(r, mload(A41)), r), mulmod(mload(0x3e40), mload(0x3e80), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x3e40), mulmod(mload(0x3e80), addmod(mload(0x3e20), mload(0x3e00), r), r), r), r)), r), r), r)
             // gate lookup[0]
-            mstore(0x3660, addmod(mload(0x36c0), mload(A21), r))
-            mstore(0x3680, addmod(mload(0x36c0), mload(A22), r))
-            mstore(0x36e0, mulmod(mload(0x3660), mload(0x3680), r))
-            mstore(0x36c0, addmod(mload(0x36c0), mload(A23), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A42_R1), sub(r, mload(A42)), r), mulmod(mload(0x36e0), mload(0x36c0), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x36e0), mulmod(mload(0x36c0), addmod(mload(0x3660), mload(0x3680), r), r), r), r)), r), r), r)
+            mstore(0x3e00, addmod(mload(0x3e60), mload(A21), r))
+            mstore(0x3e20, addmod(mload(0x3e60), mload(A22), r))
+            mstore(0x3e80, mulmod(mload(0x3e00), mload(0x3e20), r))
+            mstore(0x3e60, addmod(mload(0x3e60), mload(A23), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A42_R1), sub(r, mload(A42)), r), mulmod(mload(0x3e80), mload(0x3e60), r), r), sub(r, mulmod(mload(F4), addmod(mload(0x3e80), mulmod(mload(0x3e60), addmod(mload(0x3e00), mload(0x3e20), r), r), r), r)), r), r), r)
             // gate lookup[0]
-            mstore(0x3680, addmod(mulmod(mload(0x3640), mload(F51), r), addmod(addmod(mload(CHALLENGE_0), mload(F49), r), mulmod(mload(CHALLENGE_1), mload(F50), r), r), r))
-            mstore(0x3640, addmod(mulmod(mload(0x3640), mload(F54), r), addmod(addmod(mload(CHALLENGE_0), mload(F52), r), mulmod(mload(CHALLENGE_1), mload(F53), r), r), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A43_R1), sub(r, mload(A43)), r), mulmod(mload(0x3680), mload(0x3640), r), r), addmod(mulmod(mload(0x3640), mload(A32), r), mulmod(mload(0x3680), mload(A33), r), r), r), r), r)
+            mstore(0x3e20, addmod(mulmod(mload(0x3de0), mload(F51), r), addmod(addmod(mload(CHALLENGE_0), mload(F49), r), mulmod(mload(CHALLENGE_1), mload(F50), r), r), r))
+            mstore(0x3de0, addmod(mulmod(mload(0x3de0), mload(F54), r), addmod(addmod(mload(CHALLENGE_0), mload(F52), r), mulmod(mload(CHALLENGE_1), mload(F53), r), r), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(F0), addmod(mulmod(addmod(mload(A43_R1), sub(r, mload(A43)), r), mulmod(mload(0x3e20), mload(0x3de0), r), r), addmod(mulmod(mload(0x3de0), mload(A32), r), mulmod(mload(0x3e20), mload(A33), r), r), r), r), r)
             // gate chains[0]
-            mstore(0x3680, mulmod(mload(CHALLENGE_2), mload(CHALLENGE_2), r))
-            mstore(0x3640, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(0x3680), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(mload(CHALLENGE_2), 0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, r), r), r))
-            mstore(0x3660, mulmod(mload(CHALLENGE_4), mload(CHALLENGE_4), r))
-            mstore(0x3660, mulmod(mload(0x3660), mload(0x3660), r))
-            mstore(0x3660, mulmod(mload(0x3660), mload(0x3660), r))
-            mstore(0x36c0, mulmod(mload(CHALLENGE_3), mload(0x3660), r))
-            mstore(0x36e0, addmod(mload(0x3640), mulmod(mload(0x36c0), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
-            mstore(0x36a0, addmod(mulmod(mload(0x3680), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(CHALLENGE_2), 2, r)), r), r))
-            mstore(0x3700, mulmod(mload(0x36c0), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
-            mstore(0x3720, addmod(mload(0x36a0), mload(0x3700), r))
-            mstore(0x3740, addmod(mulmod(mload(0x3680), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(CHALLENGE_2), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
-            mstore(0x36c0, addmod(mload(0x3740), mulmod(mload(0x36c0), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
-            mstore(0x3760, addmod(mulmod(mload(0x3680), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(CHALLENGE_2), 3, r)), r), r))
-            mstore(0x3700, addmod(mload(0x3700), mload(0x3760), r))
-            mstore(0x3780, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(CHALLENGE_3), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, mload(0x3680), r), r), r))
-            mstore(0x37a0, addmod(mload(0x3780), mulmod(mload(0x3660), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
-            mstore(0x37c0, addmod(mulmod(mload(CHALLENGE_3), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(0x3680), 2, r)), r), r))
-            mstore(0x37e0, mulmod(mload(0x3660), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
-            mstore(0x3800, addmod(mload(0x37c0), mload(0x37e0), r))
-            mstore(0x3820, addmod(mulmod(mload(CHALLENGE_3), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(0x3680), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
-            mstore(0x3840, addmod(mload(0x3820), mulmod(mload(0x3660), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
-            mstore(0x3680, addmod(mulmod(mload(CHALLENGE_3), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(0x3680), 3, r)), r), r))
-            mstore(0x37e0, addmod(mload(0x37e0), mload(0x3680), r))
-            t := addmod(mload(0x3700), mulmod(mload(F7), addmod(mload(0x36c0), mulmod(mload(F7), addmod(mload(0x3720), mulmod(mload(0x36e0), mload(F7), r), r), r), r), r), r)
+            mstore(0x3e20, mulmod(mload(CHALLENGE_2), mload(CHALLENGE_2), r))
+            mstore(0x3de0, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(0x3e20), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(mload(CHALLENGE_2), 0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, r), r), r))
+            mstore(0x3e00, mulmod(mload(CHALLENGE_4), mload(CHALLENGE_4), r))
+            mstore(0x3e00, mulmod(mload(0x3e00), mload(0x3e00), r))
+            mstore(0x3e00, mulmod(mload(0x3e00), mload(0x3e00), r))
+            mstore(0x3e60, mulmod(mload(CHALLENGE_3), mload(0x3e00), r))
+            mstore(0x3e80, addmod(mload(0x3de0), mulmod(mload(0x3e60), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
+            mstore(0x3e40, addmod(mulmod(mload(0x3e20), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(CHALLENGE_2), 2, r)), r), r))
+            mstore(0x3ea0, mulmod(mload(0x3e60), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
+            mstore(0x3ec0, addmod(mload(0x3e40), mload(0x3ea0), r))
+            mstore(0x3ee0, addmod(mulmod(mload(0x3e20), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(CHALLENGE_2), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
+            mstore(0x3e60, addmod(mload(0x3ee0), mulmod(mload(0x3e60), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
+            mstore(0x3f00, addmod(mulmod(mload(0x3e20), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(CHALLENGE_2), 3, r)), r), r))
+            mstore(0x3ea0, addmod(mload(0x3ea0), mload(0x3f00), r))
+            mstore(0x3f20, addmod(mulmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mload(CHALLENGE_3), r), addmod(0x0810b7bdd032f006f40d60f3c0403964dc08a6b6bef43d6d8b505398a8000000, mulmod(0x244b3ad628e5381f4a3c3448e1210245de26ee365b4b146cf2e9782ef4000001, mload(0x3e20), r), r), r))
+            mstore(0x3f40, addmod(mload(0x3f20), mulmod(mload(0x3e00), 0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, r), r))
+            mstore(0x3f60, addmod(mulmod(mload(CHALLENGE_3), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000002, r), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000002, sub(r, mulmod(mload(0x3e20), 2, r)), r), r))
+            mstore(0x3f80, mulmod(mload(0x3e00), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, r))
+            mstore(0x3fa0, addmod(mload(0x3f60), mload(0x3f80), r))
+            mstore(0x3fc0, addmod(mulmod(mload(CHALLENGE_3), 0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffe, r), addmod(0x10216f7ba065e00de81ac1e7808072c9b8114d6d7de87adb16a0a7314ffffffc, mulmod(mload(0x3e20), 0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000005, r), r), r))
+            mstore(0x3fe0, addmod(mload(0x3fc0), mulmod(mload(0x3e00), 0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, r), r))
+            mstore(0x3e20, addmod(mulmod(mload(CHALLENGE_3), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000002, r), addmod(4, sub(r, mulmod(mload(0x3e20), 3, r)), r), r))
+            mstore(0x3f80, addmod(mload(0x3f80), mload(0x3e20), r))
+            t := addmod(mload(0x3ea0), mulmod(mload(F7), addmod(mload(0x3e60), mulmod(mload(F7), addmod(mload(0x3ec0), mulmod(mload(0x3e80), mload(F7), r), r), r), r), r), r)
             t := mulmod(t, mload(F7), r)
             t := mulmod(t, mload(A44_R1), r)
-            mstore(0x3860, t)
-            t := addmod(mload(0x37e0), mulmod(mload(F6), addmod(mload(0x3840), mulmod(mload(F6), addmod(mload(0x3800), mulmod(mload(0x37a0), mload(F6), r), r), r), r), r), r)
+            mstore(0x4000, t)
+            t := addmod(mload(0x3f80), mulmod(mload(F6), addmod(mload(0x3fe0), mulmod(mload(F6), addmod(mload(0x3fa0), mulmod(mload(0x3f40), mload(F6), r), r), r), r), r), r)
             t := mulmod(t, mload(F6), r)
             t := mulmod(t, mload(A44), r)
-            t := addmod(mload(0x3860), sub(r, t), r)
-            mstore(0x3860, t)
+            t := addmod(mload(0x4000), sub(r, t), r)
+            mstore(0x4000, t)
             t := addmod(mload(I4), mulmod(mload(CHALLENGE_4), addmod(mload(I5), mulmod(mload(CHALLENGE_4), addmod(mload(I6), mulmod(mload(CHALLENGE_4), mload(I7), r), r), r), r), r), r)
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(I3), r)
@@ -746,7 +807,7 @@ contract TensorSealVerifier_w8f32b2t2 {
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(I0), r)
             t := mulmod(t, mload(F15), r)
-            mstore(0x3880, t)
+            mstore(0x4020, t)
             t := addmod(mload(A4), mulmod(mload(CHALLENGE_4), addmod(mload(A5), mulmod(mload(CHALLENGE_4), addmod(mload(A6), mulmod(mload(A7), mload(CHALLENGE_4), r), r), r), r), r), r)
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(A3), r)
@@ -758,7 +819,7 @@ contract TensorSealVerifier_w8f32b2t2 {
             t := addmod(t, mload(A0), r)
             t := addmod(t, mload(A46), r)
             t := mulmod(t, mload(F2), r)
-            mstore(0x38a0, t)
+            mstore(0x4040, t)
             t := addmod(addmod(mload(A13), mulmod(mload(A21), 256, r), r), mulmod(mload(CHALLENGE_4), addmod(addmod(mload(A14), mulmod(mload(A22), 256, r), r), mulmod(mload(CHALLENGE_4), addmod(mload(A15), mulmod(mload(A23), 256, r), r), r), r), r), r)
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, addmod(mload(A12), mulmod(mload(A20), 256, r), r), r)
@@ -771,9 +832,9 @@ contract TensorSealVerifier_w8f32b2t2 {
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, addmod(mload(A8), mulmod(mload(A16), 256, r), r), r)
             t := mulmod(t, mload(F3), r)
-            t := addmod(t, mload(0x38a0), r)
-            t := addmod(t, mload(0x3880), r)
-            t := addmod(mload(0x3860), sub(r, t), r)
+            t := addmod(t, mload(0x4040), r)
+            t := addmod(t, mload(0x4020), r)
+            t := addmod(mload(0x4000), sub(r, t), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[1]
             t := addmod(mload(A28), mulmod(mload(CHALLENGE_4), addmod(mload(A29), mulmod(mload(CHALLENGE_4), addmod(mload(A30), mulmod(mload(A31), mload(CHALLENGE_4), r), r), r), r), r), r)
@@ -785,36 +846,36 @@ contract TensorSealVerifier_w8f32b2t2 {
             t := addmod(t, mload(A25), r)
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(A24), r)
-            mstore(0x3860, t)
-            t := addmod(mload(0x3700), mulmod(mload(F9), addmod(mload(0x36c0), mulmod(mload(F9), addmod(mload(0x3720), mulmod(mload(0x36e0), mload(F9), r), r), r), r), r), r)
+            mstore(0x4000, t)
+            t := addmod(mload(0x3ea0), mulmod(mload(F9), addmod(mload(0x3e60), mulmod(mload(F9), addmod(mload(0x3ec0), mulmod(mload(0x3e80), mload(F9), r), r), r), r), r), r)
             t := mulmod(t, mload(F9), r)
             t := mulmod(t, mload(A45_R1), r)
-            mstore(0x36e0, t)
-            t := addmod(mload(0x37e0), mulmod(mload(F8), addmod(mload(0x3840), mulmod(mload(F8), addmod(mload(0x3800), mulmod(mload(0x37a0), mload(F8), r), r), r), r), r), r)
+            mstore(0x3e80, t)
+            t := addmod(mload(0x3f80), mulmod(mload(F8), addmod(mload(0x3fe0), mulmod(mload(F8), addmod(mload(0x3fa0), mulmod(mload(0x3f40), mload(F8), r), r), r), r), r), r)
             t := mulmod(t, mload(F8), r)
             t := mulmod(t, mload(A45), r)
-            t := addmod(mload(0x36e0), sub(r, t), r)
-            t := addmod(t, sub(r, addmod(mulmod(mload(F4), mload(0x3860), r), mulmod(mload(0x3660), mload(F14), r), r)), r)
+            t := addmod(mload(0x3e80), sub(r, t), r)
+            t := addmod(t, sub(r, addmod(mulmod(mload(F4), mload(0x4000), r), mulmod(mload(0x3e00), mload(F14), r), r)), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[2]
-            h := addmod(mulmod(h, y, r), addmod(mulmod(mload(F0), mload(A46_R1), r), sub(r, mulmod(mload(F16), addmod(mload(A46), mload(0x3860), r), r)), r), r)
+            h := addmod(mulmod(h, y, r), addmod(mulmod(mload(F0), mload(A46_R1), r), sub(r, mulmod(mload(F16), addmod(mload(A46), mload(0x4000), r), r)), r), r)
             // gate chains[3]
-            mstore(0x3860, mulmod(mload(0x3660), mload(0x3660), r))
-            mstore(0x3860, mulmod(mload(0x3860), mload(0x3860), r))
-            mstore(0x36e0, mulmod(mload(CHALLENGE_3), mload(0x3860), r))
-            mstore(0x37a0, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x36e0), r))
-            mstore(0x3800, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x3860), r))
-            t := addmod(addmod(mload(0x3820), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x3860), r), r), mulmod(mload(F10), addmod(addmod(mload(0x37c0), mload(0x3800), r), mulmod(mload(F10), addmod(mload(0x3780), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x3860), r), r), r), r), r), r)
+            mstore(0x4000, mulmod(mload(0x3e00), mload(0x3e00), r))
+            mstore(0x4000, mulmod(mload(0x4000), mload(0x4000), r))
+            mstore(0x3e80, mulmod(mload(CHALLENGE_3), mload(0x4000), r))
+            mstore(0x3f40, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x3e80), r))
+            mstore(0x3fa0, mulmod(0x0c19139cb84c680a6e14116da06056174a0cfa121e6e5c2450f87d64fc000000, mload(0x4000), r))
+            t := addmod(addmod(mload(0x3fc0), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x4000), r), r), mulmod(mload(F10), addmod(addmod(mload(0x3f60), mload(0x3fa0), r), mulmod(mload(F10), addmod(mload(0x3f20), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x4000), r), r), r), r), r), r)
             t := mulmod(t, mload(F10), r)
-            t := addmod(t, addmod(mload(0x3680), mload(0x3800), r), r)
+            t := addmod(t, addmod(mload(0x3e20), mload(0x3fa0), r), r)
             t := mulmod(t, mload(F10), r)
             t := mulmod(t, mload(A47), r)
-            mstore(0x3800, t)
-            t := addmod(addmod(mload(0x3740), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x36e0), r), r), mulmod(mload(F11), addmod(addmod(mload(0x36a0), mload(0x37a0), r), mulmod(mload(F11), addmod(mload(0x3640), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x36e0), r), r), r), r), r), r)
+            mstore(0x3fa0, t)
+            t := addmod(addmod(mload(0x3ee0), mulmod(0x1a365528e4a58c16992b7b1830d0ba87cb1c1dd1ec99c7a404c50fb022000001, mload(0x3e80), r), r), mulmod(mload(F11), addmod(addmod(mload(0x3e40), mload(0x3f40), r), mulmod(mload(F11), addmod(mload(0x3de0), mulmod(0x2e6020836d24e427fb4ced7991714a03f131be9ac9fc6135e10de0adc6000001, mload(0x3e80), r), r), r), r), r), r)
             t := mulmod(t, mload(F11), r)
-            t := addmod(t, addmod(mload(0x3760), mload(0x37a0), r), r)
+            t := addmod(t, addmod(mload(0x3f00), mload(0x3f40), r), r)
             t := mulmod(t, mload(F11), r)
-            mstore(0x37a0, t)
+            mstore(0x3f40, t)
             t := addmod(mload(F45), mulmod(mload(CHALLENGE_4), addmod(mload(F46), mulmod(mload(CHALLENGE_4), addmod(mload(F47), mulmod(mload(CHALLENGE_4), mload(F48), r), r), r), r), r), r)
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(F44), r)
@@ -873,28 +934,28 @@ contract TensorSealVerifier_w8f32b2t2 {
             t := mulmod(t, mload(CHALLENGE_4), r)
             t := addmod(t, mload(F17), r)
             t := addmod(mload(A47_R1), sub(r, t), r)
-            t := mulmod(t, mload(0x37a0), r)
-            t := addmod(t, sub(r, mload(0x3800)), r)
+            t := mulmod(t, mload(0x3f40), r)
+            t := addmod(t, sub(r, mload(0x3fa0)), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[4]
-            mstore(0x3860, addmod(mload(0x3860), sub(r, 1), r))
-            mstore(0x3800, mulmod(mload(F12), addmod(3, mulmod(mload(F12), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(F12), r), r), r), r), r))
-            mstore(0x37a0, mulmod(mload(A48), addmod(1, mulmod(mload(0x3860), mulmod(mload(F13), addmod(2, sub(r, mload(F13)), r), r), r), r), r))
-            t := mulmod(mload(A48_R1), addmod(1, mulmod(mload(0x3860), mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mulmod(mload(F13), addmod(mload(F13), sub(r, 1), r), r), r), r), r), r)
-            t := addmod(t, sub(r, mload(0x37a0)), r)
+            mstore(0x4000, addmod(mload(0x4000), sub(r, 1), r))
+            mstore(0x3fa0, mulmod(mload(F12), addmod(3, mulmod(mload(F12), addmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(F12), r), r), r), r), r))
+            mstore(0x3f40, mulmod(mload(A48), addmod(1, mulmod(mload(0x4000), mulmod(mload(F13), addmod(2, sub(r, mload(F13)), r), r), r), r), r))
+            t := mulmod(mload(A48_R1), addmod(1, mulmod(mload(0x4000), mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mulmod(mload(F13), addmod(mload(F13), sub(r, 1), r), r), r), r), r), r)
+            t := addmod(t, sub(r, mload(0x3f40)), r)
             t := mulmod(t, mload(F0), r)
-            t := addmod(t, sub(r, mulmod(mload(0x3800), mulmod(mload(A47), mload(A34), r), r)), r)
+            t := addmod(t, sub(r, mulmod(mload(0x3fa0), mulmod(mload(A47), mload(A34), r), r)), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate chains[5]
-            mstore(0x37a0, addmod(mload(CHALLENGE_4), sub(r, 1), r))
-            mstore(0x3660, addmod(mload(0x3660), sub(r, 1), r))
-            t := addmod(addmod(mulmod(mload(0x37a0), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mload(0x37a0), r), mulmod(2, mload(0x3660), r), r), r), mulmod(mload(F12), addmod(mulmod(mload(0x37a0), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000001, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(0x37a0), r), mulmod(mload(0x3660), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), r), r), r), r)
+            mstore(0x3f40, addmod(mload(CHALLENGE_4), sub(r, 1), r))
+            mstore(0x3e00, addmod(mload(0x3e00), sub(r, 1), r))
+            t := addmod(addmod(mulmod(mload(0x3f40), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7fffffe, mload(0x3f40), r), mulmod(2, mload(0x3e00), r), r), r), mulmod(mload(F12), addmod(mulmod(mload(0x3f40), 0x285396b510feb022c442e4c2c1411ef84c2b4191bac53323b891a1fb48000001, r), addmod(mulmod(0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000001, mload(0x3f40), r), mulmod(mload(0x3e00), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f8000000, r), r), r), r), r)
             t := mulmod(t, mload(F12), r)
-            t := addmod(t, addmod(mulmod(mload(0x37a0), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000001, r), addmod(mulmod(3, mload(0x37a0), r), mulmod(mload(0x3660), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7ffffff, r), r), r), r)
+            t := addmod(t, addmod(mulmod(mload(0x3f40), 0x2042def740cbc01bd03583cf0100e59370229adafbd0f5b62d414e62a0000001, r), addmod(mulmod(3, mload(0x3f40), r), mulmod(mload(0x3e00), 0x183227397098d014dc2822db40c0ac2e9419f4243cdcb848a1f0fac9f7ffffff, r), r), r), r)
             t := mulmod(t, mload(F12), r)
             t := mulmod(t, mload(A49), r)
             t := addmod(mulmod(mload(F0), addmod(mload(A49_R1), sub(r, mload(A49)), r), r), sub(r, t), r)
-            t := addmod(t, sub(r, mulmod(mload(0x3800), mload(A34), r)), r)
+            t := addmod(t, sub(r, mulmod(mload(0x3fa0), mload(A34), r)), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate boundary[0]
             t := addmod(mload(A41), addmod(mload(A40), addmod(mload(A39), addmod(mload(A38), addmod(mload(A37), addmod(mload(A35), mload(A36), r), r), r), r), r), r)
@@ -903,29 +964,31 @@ contract TensorSealVerifier_w8f32b2t2 {
             t := mulmod(t, mload(F1), r)
             h := addmod(mulmod(h, y, r), t, r)
             // gate boundary[1]
-            mstore(0x3800, mulmod(mload(F1), addmod(mload(F1), sub(r, 2), r), r))
-            h := addmod(mulmod(h, y, r), mulmod(mload(A46), mload(0x3800), r), r)
+            mstore(0x3fa0, mulmod(mload(F1), addmod(mload(F1), sub(r, 2), r), r))
+            h := addmod(mulmod(h, y, r), mulmod(mload(A46), mload(0x3fa0), r), r)
             // gate boundary[2]
-            h := addmod(mulmod(h, y, r), mulmod(mload(A48), mload(0x3800), r), r)
+            h := addmod(mulmod(h, y, r), mulmod(mload(A48), mload(0x3fa0), r), r)
             // gate boundary[3]
-            h := addmod(mulmod(h, y, r), mulmod(mload(A49), mload(0x3800), r), r)
+            h := addmod(mulmod(h, y, r), mulmod(mload(A49), mload(0x3fa0), r), r)
             // gate boundary[4]
             h := addmod(mulmod(h, y, r), mulmod(mulmod(mload(F1), addmod(mload(F1), sub(r, 1), r), r), addmod(addmod(mload(A44), sub(r, mload(A48)), r), mulmod(mload(CHALLENGE_5), addmod(mload(A45), sub(r, mload(A49)), r), r), r), r), r)
             mstore(QUOTIENT_EVAL, mulmod(h, mload(INVERSE_0), r))
         }
     }
 
-    /// @dev SHPLONK: ACC = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, where Z_i vanishes on the points of
+    /// @dev SHPLONK: RIGHT = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, where Z_i vanishes on the points of
     /// set i, z_0 = Z_0(u) and c_i = v^i·z_0 / Z_i(u). The interpolation at u of values e_m at the points x·ω^(r_m) is
     /// Z_i(u)·x^(1-#i) Σ_m e_m·w_m / (u - x·ω^(r_m)), with w_m = 1 / Π_(l≠m) (ω^(r_m) - ω^(r_l)) from the key.
-    function combineOpenings() private view {
+    /// A proof is right where e(H2, s·G2) = e(RIGHT, G2). This adds weight·H2 to LEFT and weight·RIGHT to RIGHT, but for
+    /// what all proofs of a key share, the fixed commitments and G: their scalars are summed. The first weight is 1.
+    function combineOpenings(uint256 weight, bool first) private view {
         assembly ("memory-safe") {
-            // adds s·P to ACC
-            function addTerm(ptr, s) {
-                mcopy(MUL, ptr, 0x40)
-                mstore(MUL_SCALAR, s)
-                let ok := staticcall(gas(), 0x07, MUL, 0x60, MUL, 0x40)
-                ok := and(staticcall(gas(), 0x06, ACC, 0x80, ACC, 0x40), ok)
+            function addTerm(sum, ptr, s) {
+                let product := add(sum, 0x40)
+                mcopy(product, ptr, 0x40)
+                mstore(add(sum, 0x80), s)
+                let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
+                ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
                 if iszero(ok) {
                     mstore(0x00, 0x00a48593) // PrecompileFailed
                     mstore(0x20, 0x07)
@@ -934,8 +997,8 @@ contract TensorSealVerifier_w8f32b2t2 {
             }
             let r := R
             let y := mload(SET_Y)
-            let vi := 1
-            // Σ_i c_i Σ_j y^j r_ij(u) / z_0
+            let vi := weight
+            // weight·Σ_i c_i Σ_j y^j r_ij(u) / z_0
             let sum := 0
             let s
             let e
@@ -1036,101 +1099,103 @@ contract TensorSealVerifier_w8f32b2t2 {
             e := addmod(mulmod(e, y, r), mload(A0), r)
             ri := mulmod(e, mload(INVERSE_3), r)
             sum := addmod(sum, mulmod(vi, ri, r), r)
-            s := 1
-            mcopy(ACC, A0_COMMITMENT, 0x40)
-            s := y
-            addTerm(A24_COMMITMENT, s)
+            s := weight
+            switch first
+            case 1 { mcopy(RIGHT, A0_COMMITMENT, 0x40) }
+            default { addTerm(RIGHT, A0_COMMITMENT, s) }
             s := mulmod(s, y, r)
-            addTerm(A1_COMMITMENT, s)
+            addTerm(RIGHT, A24_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A25_COMMITMENT, s)
+            addTerm(RIGHT, A1_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A2_COMMITMENT, s)
+            addTerm(RIGHT, A25_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A26_COMMITMENT, s)
+            addTerm(RIGHT, A2_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A3_COMMITMENT, s)
+            addTerm(RIGHT, A26_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A27_COMMITMENT, s)
+            addTerm(RIGHT, A3_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A4_COMMITMENT, s)
+            addTerm(RIGHT, A27_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A28_COMMITMENT, s)
+            addTerm(RIGHT, A4_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A5_COMMITMENT, s)
+            addTerm(RIGHT, A28_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A29_COMMITMENT, s)
+            addTerm(RIGHT, A5_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A6_COMMITMENT, s)
+            addTerm(RIGHT, A29_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A30_COMMITMENT, s)
+            addTerm(RIGHT, A6_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A7_COMMITMENT, s)
+            addTerm(RIGHT, A30_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A31_COMMITMENT, s)
+            addTerm(RIGHT, A7_COMMITMENT, s)
+            s := mulmod(s, y, r)
+            addTerm(RIGHT, A31_COMMITMENT, s)
             s := mulmod(s, y, r)
             for { let ptr := A8_COMMITMENT } iszero(gt(ptr, A23_COMMITMENT)) { ptr := add(ptr, 0x40) } {
-                addTerm(ptr, s)
+                addTerm(RIGHT, ptr, s)
                 s := mulmod(s, y, r)
             }
-            addTerm(A32_COMMITMENT, s)
+            addTerm(RIGHT, A32_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A33_COMMITMENT, s)
+            addTerm(RIGHT, A33_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A34_COMMITMENT, s)
+            addTerm(RIGHT, A34_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(F5_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0xa0), addmod(mload(add(FIXED_SCALARS, 0xa0)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F4_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x80), addmod(mload(add(FIXED_SCALARS, 0x80)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F0_COMMITMENT, s)
+            mstore(FIXED_SCALARS, addmod(mload(FIXED_SCALARS), s, r))
             s := mulmod(s, y, r)
-            for { let ptr := F49_COMMITMENT } iszero(gt(ptr, F54_COMMITMENT)) { ptr := add(ptr, 0x40) } {
-                addTerm(ptr, s)
+            for { let ptr := add(FIXED_SCALARS, 0x620) } iszero(gt(ptr, add(FIXED_SCALARS, 0x6c0))) { ptr := add(ptr, 0x20) } {
+                mstore(ptr, addmod(mload(ptr), s, r))
                 s := mulmod(s, y, r)
             }
-            for { let ptr := F17_COMMITMENT } iszero(gt(ptr, F48_COMMITMENT)) { ptr := add(ptr, 0x40) } {
-                addTerm(ptr, s)
+            for { let ptr := add(FIXED_SCALARS, 0x220) } iszero(gt(ptr, add(FIXED_SCALARS, 0x600))) { ptr := add(ptr, 0x20) } {
+                mstore(ptr, addmod(mload(ptr), s, r))
                 s := mulmod(s, y, r)
             }
-            addTerm(F2_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x40), addmod(mload(add(FIXED_SCALARS, 0x40)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F3_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x60), addmod(mload(add(FIXED_SCALARS, 0x60)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F15_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x1e0), addmod(mload(add(FIXED_SCALARS, 0x1e0)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F7_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0xe0), addmod(mload(add(FIXED_SCALARS, 0xe0)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F6_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0xc0), addmod(mload(add(FIXED_SCALARS, 0xc0)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F14_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x1c0), addmod(mload(add(FIXED_SCALARS, 0x1c0)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F9_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x120), addmod(mload(add(FIXED_SCALARS, 0x120)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F8_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x100), addmod(mload(add(FIXED_SCALARS, 0x100)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F16_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x200), addmod(mload(add(FIXED_SCALARS, 0x200)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F11_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x160), addmod(mload(add(FIXED_SCALARS, 0x160)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F10_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x140), addmod(mload(add(FIXED_SCALARS, 0x140)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F12_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x180), addmod(mload(add(FIXED_SCALARS, 0x180)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F13_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x1a0), addmod(mload(add(FIXED_SCALARS, 0x1a0)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F1_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x20), addmod(mload(add(FIXED_SCALARS, 0x20)), s, r))
             s := mulmod(s, y, r)
             e := s
-            addTerm(QUOTIENT_0_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_0_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_1_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_1_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_2_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_2_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_3_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_3_COMMITMENT, e)
             s := mulmod(s, y, r)
-            addTerm(RANDOM_COMMITMENT, s)
+            addTerm(RIGHT, RANDOM_COMMITMENT, s)
             s := mulmod(s, y, r)
             // set 1: 15 polynomials at X, X_R1
             vi := mulmod(vi, mload(SET_V), r)
@@ -1173,35 +1238,70 @@ contract TensorSealVerifier_w8f32b2t2 {
             s := mulmod(s, mload(INVERSE_3), r)
             s := mulmod(s, mload(INVERSE_4), r)
             for { let ptr := A35_COMMITMENT } iszero(gt(ptr, A43_COMMITMENT)) { ptr := add(ptr, 0x40) } {
-                addTerm(ptr, s)
+                addTerm(RIGHT, ptr, s)
                 s := mulmod(s, y, r)
             }
-            addTerm(A46_COMMITMENT, s)
+            addTerm(RIGHT, A46_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A44_COMMITMENT, s)
+            addTerm(RIGHT, A44_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A45_COMMITMENT, s)
+            addTerm(RIGHT, A45_COMMITMENT, s)
             s := mulmod(s, y, r)
             for { let ptr := A47_COMMITMENT } iszero(gt(ptr, A49_COMMITMENT)) { ptr := add(ptr, 0x40) } {
-                addTerm(ptr, s)
+                addTerm(RIGHT, ptr, s)
                 s := mulmod(s, y, r)
             }
             // the claimed evaluations, and the two opening points
-            mstore(GENERATOR, 1)
-            mstore(add(GENERATOR, 0x20), 2)
-            addTerm(GENERATOR, sub(r, mulmod(sum, z0, r)))
-            addTerm(H1, sub(r, z0))
-            addTerm(H2, mload(SET_U))
+            mstore(GENERATOR_SCALAR, addmod(mload(GENERATOR_SCALAR), sub(r, mulmod(sum, z0, r)), r))
+            addTerm(RIGHT, H1, sub(r, mulmod(weight, z0, r)))
+            addTerm(RIGHT, H2, mulmod(weight, mload(SET_U), r))
+            switch first
+            case 1 { mcopy(LEFT, H2, 0x40) }
+            default { addTerm(LEFT, H2, weight) }
         }
     }
 
-    /// @dev e(H2, s·G2) · e(-ACC, G2) = 1.
+    /// @dev Before the first proof: the sums of the scalars are 0.
+    function clearShared() private pure {
+        assembly ("memory-safe") {
+            calldatacopy(GENERATOR_SCALAR, calldatasize(), 0x700)
+        }
+    }
+
+    /// @dev After the last proof: adds the fixed commitments and G to RIGHT.
+    function addShared() private view {
+        assembly ("memory-safe") {
+            function addTerm(sum, ptr, s) {
+                let product := add(sum, 0x40)
+                mcopy(product, ptr, 0x40)
+                mstore(add(sum, 0x80), s)
+                let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
+                ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
+                if iszero(ok) {
+                    mstore(0x00, 0x00a48593) // PrecompileFailed
+                    mstore(0x20, 0x07)
+                    revert(0x1c, 0x24)
+                }
+            }
+            mstore(GENERATOR, 1)
+            mstore(add(GENERATOR, 0x20), 2)
+            addTerm(RIGHT, GENERATOR, mload(GENERATOR_SCALAR))
+            let scalar := FIXED_SCALARS
+            let end := add(F0_COMMITMENT, 0xdc0)
+            for { let ptr := F0_COMMITMENT } lt(ptr, end) { ptr := add(ptr, 0x40) } {
+                addTerm(RIGHT, ptr, mload(scalar))
+                scalar := add(scalar, 0x20)
+            }
+        }
+    }
+
+    /// @dev e(LEFT, s·G2) · e(-RIGHT, G2) = 1.
     function checkPairing() private view {
         assembly ("memory-safe") {
-            mcopy(PAIRING, H2, 0x40)
+            mcopy(PAIRING, LEFT, 0x40)
             mcopy(add(PAIRING, 0x40), KEY_S_G2, 0x80)
-            mstore(add(PAIRING, 0xc0), mload(ACC))
-            mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(ACC, 0x20))), Q))
+            mstore(add(PAIRING, 0xc0), mload(RIGHT))
+            mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(RIGHT, 0x20))), Q))
             mcopy(add(PAIRING, 0x100), KEY_G2, 0x80)
             if iszero(staticcall(gas(), 0x08, PAIRING, 0x180, 0x00, 0x20)) {
                 mstore(0x00, 0x00a48593) // PrecompileFailed

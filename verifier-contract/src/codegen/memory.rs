@@ -137,17 +137,21 @@ impl MemoryMap {
             Some("products of the values before each"),
         );
         map.words("MODEXP", 6, Some("input of precompile 5"));
+        for (name, side) in [("RIGHT", "G2"), ("LEFT", "s·G2")] {
+            let comment =
+                format!("paired with {side}: a sum of points, then a product and its scalar");
+            map.words(name, 5, Some(&comment));
+        }
         map.words(
-            "ACC",
-            2,
-            Some("input of precompile 6: the sum so far, then MUL"),
+            "GENERATOR_SCALAR",
+            1,
+            Some("what G is multiplied by, summed over the proofs"),
         );
         map.words(
-            "MUL",
-            2,
-            Some("input of precompile 7: a point, then its scalar"),
+            "FIXED_SCALARS",
+            layout.fixed_columns,
+            Some("what each fixed commitment is multiplied by, likewise"),
         );
-        map.word("MUL_SCALAR");
         map.words("GENERATOR", 2, Some("of G1"));
         map.words("PAIRING", 12, Some("input of precompile 8"));
         map.mark("SHARED", "shared subexpressions of the gates");

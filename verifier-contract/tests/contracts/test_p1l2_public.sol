@@ -102,13 +102,14 @@ contract TensorSealVerifier_test_p1l2_public {
     uint256 private constant INVERSE_6 = 0xb80;
     uint256 private constant PREFIX = 0xba0; // products of the values before each
     uint256 private constant MODEXP = 0xc80; // input of precompile 5
-    uint256 private constant ACC = 0xd40; // input of precompile 6: the sum so far, then MUL
-    uint256 private constant MUL = 0xd80; // input of precompile 7: a point, then its scalar
-    uint256 private constant MUL_SCALAR = 0xdc0;
-    uint256 private constant GENERATOR = 0xde0; // of G1
-    uint256 private constant PAIRING = 0xe20; // input of precompile 8
-    uint256 private constant SHARED = 0xfa0; // shared subexpressions of the gates
-    uint256 private constant FREE = 0xfa0; // instances, while section 0 of the transcript is hashed
+    uint256 private constant RIGHT = 0xd40; // paired with G2: a sum of points, then a product and its scalar
+    uint256 private constant LEFT = 0xde0; // paired with s·G2: a sum of points, then a product and its scalar
+    uint256 private constant GENERATOR_SCALAR = 0xe80; // what G is multiplied by, summed over the proofs
+    uint256 private constant FIXED_SCALARS = 0xea0; // what each fixed commitment is multiplied by, likewise
+    uint256 private constant GENERATOR = 0xf20; // of G1
+    uint256 private constant PAIRING = 0xf60; // input of precompile 8
+    uint256 private constant SHARED = 0x10e0; // shared subexpressions of the gates
+    uint256 private constant FREE = 0x10e0; // instances, while section 0 of the transcript is hashed
 
     /// @notice `key` is no data contract with a key of this profile.
     error BadKey(address key);
@@ -141,16 +142,72 @@ contract TensorSealVerifier_test_p1l2_public {
     returns (bool)
     {
         loadKey(key);
-        checkLengths(instances, proof);
+        checkLengths(instances, proof, 1);
+        clearShared();
+        accumulate(instances, proof, 1, true);
+        addShared();
+        checkPairing();
+        return true;
+    }
+
+    /// @notice Verifies several proofs of one model with one pairing, and reverts where one of them is not accepted.
+    /// @dev Each proof's equation is weighed by a power of a challenge drawn from the key and the whole calldata, so
+    /// that wrong ones do not cancel. Calldata as for `verify`.
+    /// @param key The model's key.
+    /// @param instances The public values of each proof, one after the other.
+    /// @param proofs The proofs, one after the other; one at least.
+    /// @return True, always; a refused batch reverts with one of the errors above.
+    function verifyBatch(address key, uint256[] calldata instances, bytes calldata proofs)
+    external
+    view
+    returns (bool)
+    {
+        loadKey(key);
+        uint256 count = proofs.length / PROOF_BYTES;
+        if (count == 0) revert BadProofLength(proofs.length, PROOF_BYTES);
+        checkLengths(instances, proofs, count);
+        clearShared();
+        uint256 challenge = batchChallenge();
+        uint256 weight = 1;
+        uint256 values = instances.length / count;
+        for (uint256 i = 0; i < count; ++i) {
+            accumulate(
+            instances[i * values:(i + 1) * values],
+            proofs[i * PROOF_BYTES:(i + 1) * PROOF_BYTES],
+            weight,
+            i == 0
+            );
+            weight = mulmod(weight, challenge, R);
+        }
+        addShared();
+        checkPairing();
+        return true;
+    }
+
+    /// @dev Checks a proof up to its pairing, and adds both sides of that, times the weight, to LEFT and RIGHT.
+    function accumulate(
+    uint256[] calldata instances,
+    bytes calldata proof,
+    uint256 weight,
+    bool first
+    ) private view {
         checkProof(proof);
         replayTranscript(instances, proof);
         computePoints();
         sumInstances(instances);
         invertDenominators();
         evaluateGates();
-        combineOpenings();
-        checkPairing();
-        return true;
+        combineOpenings(weight, first);
+    }
+
+    /// @dev Hash of the key and of the calldata, which holds all public values and proofs.
+    function batchChallenge() private pure returns (uint256 challenge) {
+        assembly ("memory-safe") {
+            mcopy(FREE, KEY_ID, sub(KEY_BYTES, 1))
+            let to := add(FREE, sub(KEY_BYTES, 1))
+            calldatacopy(to, 0, calldatasize())
+            challenge := mod(keccak256(FREE, add(sub(KEY_BYTES, 1), calldatasize())), R)
+        }
     }
 
     /// @dev Copies the key's words to KEY_ID and on.
@@ -170,25 +227,29 @@ contract TensorSealVerifier_test_p1l2_public {
         }
     }
 
-    /// @dev Accepts the arguments' one encoding: head, instances, proof, end of calldata.
-    function checkLengths(uint256[] calldata instances, bytes calldata proof) private pure {
+    /// @dev Accepts the arguments' one encoding: head, instances, proofs, end of calldata.
+    function checkLengths(uint256[] calldata instances, bytes calldata proof, uint256 proofs)
+    private
+    pure
+    {
         assembly ("memory-safe") {
-            let count := mul(mload(KEY_ROWS), INSTANCE_COLUMNS)
+            let count := mul(mul(mload(KEY_ROWS), INSTANCE_COLUMNS), proofs)
             if iszero(eq(instances.length, count)) {
                 mstore(0x00, 0xc3a52445) // BadInstanceCount
                 mstore(0x20, instances.length)
                 mstore(0x40, count)
                 revert(0x1c, 0x44)
             }
-            if iszero(eq(proof.length, PROOF_BYTES)) {
+            let bytesExpected := mul(PROOF_BYTES, proofs)
+            if iszero(eq(proof.length, bytesExpected)) {
                 mstore(0x00, 0x994f16ab) // BadProofLength
                 mstore(0x20, proof.length)
-                mstore(0x40, PROOF_BYTES)
+                mstore(0x40, bytesExpected)
                 revert(0x1c, 0x44)
             }
             let expected := add(0x84, shl(5, count))
             let ok := and(eq(instances.offset, 0x84), eq(proof.offset, add(expected, 0x20)))
-            expected := add(expected, add(0x20, PROOF_BYTES))
+            expected := add(expected, add(0x20, bytesExpected))
             if iszero(and(ok, eq(calldatasize(), expected))) {
                 mstore(0x00, 0x78f959d5) // BadCalldata
                 mstore(0x20, calldatasize())
@@ -446,17 +507,19 @@ contract TensorSealVerifier_test_p1l2_public {
         }
     }
 
-    /// @dev SHPLONK: ACC = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, where Z_i vanishes on the points of
+    /// @dev SHPLONK: RIGHT = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, where Z_i vanishes on the points of
     /// set i, z_0 = Z_0(u) and c_i = v^i·z_0 / Z_i(u). The interpolation at u of values e_m at the points x·ω^(r_m) is
     /// Z_i(u)·x^(1-#i) Σ_m e_m·w_m / (u - x·ω^(r_m)), with w_m = 1 / Π_(l≠m) (ω^(r_m) - ω^(r_l)) from the key.
-    function combineOpenings() private view {
+    /// A proof is right where e(H2, s·G2) = e(RIGHT, G2). This adds weight·H2 to LEFT and weight·RIGHT to RIGHT, but for
+    /// what all proofs of a key share, the fixed commitments and G: their scalars are summed. The first weight is 1.
+    function combineOpenings(uint256 weight, bool first) private view {
         assembly ("memory-safe") {
-            // adds s·P to ACC
-            function addTerm(ptr, s) {
-                mcopy(MUL, ptr, 0x40)
-                mstore(MUL_SCALAR, s)
-                let ok := staticcall(gas(), 0x07, MUL, 0x60, MUL, 0x40)
-                ok := and(staticcall(gas(), 0x06, ACC, 0x80, ACC, 0x40), ok)
+            function addTerm(sum, ptr, s) {
+                let product := add(sum, 0x40)
+                mcopy(product, ptr, 0x40)
+                mstore(add(sum, 0x80), s)
+                let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
+                ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
                 if iszero(ok) {
                     mstore(0x00, 0x00a48593) // PrecompileFailed
                     mstore(0x20, 0x07)
@@ -465,8 +528,8 @@ contract TensorSealVerifier_test_p1l2_public {
             }
             let r := R
             let y := mload(SET_Y)
-            let vi := 1
-            // Σ_i c_i Σ_j y^j r_ij(u) / z_0
+            let vi := weight
+            // weight·Σ_i c_i Σ_j y^j r_ij(u) / z_0
             let sum := 0
             let s
             let e
@@ -485,8 +548,11 @@ contract TensorSealVerifier_test_p1l2_public {
             e := mulmod(e, e, r)
             ri := mulmod(ri, e, r)
             sum := addmod(sum, mulmod(vi, ri, r), r)
-            s := 1
-            mcopy(ACC, A0_COMMITMENT, 0x40)
+            s := weight
+            switch first
+            case 1 { mcopy(RIGHT, A0_COMMITMENT, 0x40) }
+            default { addTerm(RIGHT, A0_COMMITMENT, s) }
+            s := mulmod(s, y, r)
             // set 1: 2 polynomials at X_L1, X
             vi := mulmod(vi, mload(SET_V), r)
             e := mload(F0_L1)
@@ -501,9 +567,9 @@ contract TensorSealVerifier_test_p1l2_public {
             s := mulmod(vi, z0, r)
             s := mulmod(s, mload(INVERSE_4), r)
             s := mulmod(s, mload(INVERSE_5), r)
-            addTerm(A1_COMMITMENT, s)
+            addTerm(RIGHT, A1_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(F0_COMMITMENT, s)
+            mstore(FIXED_SCALARS, addmod(mload(FIXED_SCALARS), s, r))
             s := mulmod(s, y, r)
             // set 2: 6 polynomials at X
             vi := mulmod(vi, mload(SET_V), r)
@@ -517,37 +583,72 @@ contract TensorSealVerifier_test_p1l2_public {
             sum := addmod(sum, mulmod(vi, ri, r), r)
             s := mulmod(vi, z0, r)
             s := mulmod(s, mload(INVERSE_5), r)
-            addTerm(A2_COMMITMENT, s)
+            addTerm(RIGHT, A2_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(A3_COMMITMENT, s)
+            addTerm(RIGHT, A3_COMMITMENT, s)
             s := mulmod(s, y, r)
-            addTerm(F1_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x20), addmod(mload(add(FIXED_SCALARS, 0x20)), s, r))
             s := mulmod(s, y, r)
-            addTerm(F2_COMMITMENT, s)
+            mstore(add(FIXED_SCALARS, 0x40), addmod(mload(add(FIXED_SCALARS, 0x40)), s, r))
             s := mulmod(s, y, r)
             e := s
-            addTerm(QUOTIENT_0_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_0_COMMITMENT, e)
             e := mulmod(e, mload(X_N), r)
-            addTerm(QUOTIENT_1_COMMITMENT, e)
+            addTerm(RIGHT, QUOTIENT_1_COMMITMENT, e)
             s := mulmod(s, y, r)
-            addTerm(RANDOM_COMMITMENT, s)
+            addTerm(RIGHT, RANDOM_COMMITMENT, s)
             s := mulmod(s, y, r)
             // the claimed evaluations, and the two opening points
-            mstore(GENERATOR, 1)
-            mstore(add(GENERATOR, 0x20), 2)
-            addTerm(GENERATOR, sub(r, mulmod(sum, z0, r)))
-            addTerm(H1, sub(r, z0))
-            addTerm(H2, mload(SET_U))
+            mstore(GENERATOR_SCALAR, addmod(mload(GENERATOR_SCALAR), sub(r, mulmod(sum, z0, r)), r))
+            addTerm(RIGHT, H1, sub(r, mulmod(weight, z0, r)))
+            addTerm(RIGHT, H2, mulmod(weight, mload(SET_U), r))
+            switch first
+            case 1 { mcopy(LEFT, H2, 0x40) }
+            default { addTerm(LEFT, H2, weight) }
         }
     }
 
-    /// @dev e(H2, s·G2) · e(-ACC, G2) = 1.
+    /// @dev Before the first proof: the sums of the scalars are 0.
+    function clearShared() private pure {
+        assembly ("memory-safe") {
+            calldatacopy(GENERATOR_SCALAR, calldatasize(), 0xa0)
+        }
+    }
+
+    /// @dev After the last proof: adds the fixed commitments and G to RIGHT.
+    function addShared() private view {
+        assembly ("memory-safe") {
+            function addTerm(sum, ptr, s) {
+                let product := add(sum, 0x40)
+                mcopy(product, ptr, 0x40)
+                mstore(add(sum, 0x80), s)
+                let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
+                ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
+                if iszero(ok) {
+                    mstore(0x00, 0x00a48593) // PrecompileFailed
+                    mstore(0x20, 0x07)
+                    revert(0x1c, 0x24)
+                }
+            }
+            mstore(GENERATOR, 1)
+            mstore(add(GENERATOR, 0x20), 2)
+            addTerm(RIGHT, GENERATOR, mload(GENERATOR_SCALAR))
+            let scalar := FIXED_SCALARS
+            let end := add(F0_COMMITMENT, 0x100)
+            for { let ptr := F0_COMMITMENT } lt(ptr, end) { ptr := add(ptr, 0x40) } {
+                addTerm(RIGHT, ptr, mload(scalar))
+                scalar := add(scalar, 0x20)
+            }
+        }
+    }
+
+    /// @dev e(LEFT, s·G2) · e(-RIGHT, G2) = 1.
     function checkPairing() private view {
         assembly ("memory-safe") {
-            mcopy(PAIRING, H2, 0x40)
+            mcopy(PAIRING, LEFT, 0x40)
             mcopy(add(PAIRING, 0x40), KEY_S_G2, 0x80)
-            mstore(add(PAIRING, 0xc0), mload(ACC))
-            mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(ACC, 0x20))), Q))
+            mstore(add(PAIRING, 0xc0), mload(RIGHT))
+            mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(RIGHT, 0x20))), Q))
             mcopy(add(PAIRING, 0x100), KEY_G2, 0x80)
             if iszero(staticcall(gas(), 0x08, PAIRING, 0x180, 0x00, 0x20)) {
                 mstore(0x00, 0x00a48593) // PrecompileFailed
