@@ -31,7 +31,7 @@ pub enum Command {
     Calibrate(Calibrate),
     /// Run a model in integers, as the circuit would, and write the dequantized outputs
     Run(Run),
-    /// Make a structured reference string for development (INSECURE: its secret was known to the process)
+    /// Import a ceremony's structured reference string, or make an INSECURE one for development
     Srs(Srs),
     /// Make the proving and the verifying key of a compiled model
     Setup(Setup),
@@ -176,6 +176,8 @@ pub struct Srs {
 pub enum SrsCommand {
     /// Make an INSECURE reference string for development: whoever made it could forge proofs
     Dev(SrsDev),
+    /// Import the result of a ceremony, and check every point that is kept: a .ptau file of snarkjs, or halo2 parameters
+    Import(SrsImport),
 }
 
 /// `srs dev`.
@@ -189,16 +191,29 @@ pub struct SrsDev {
     pub out: PathBuf,
 }
 
+/// `srs import`.
+#[derive(Debug, Args)]
+pub struct SrsImport {
+    /// A .ptau file of snarkjs for bn128, or what halo2's ParamsKZG writes (RawBytes or Processed)
+    pub file: PathBuf,
+    /// log2 of the rows to serve; as many as the file serves where not given
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=28))]
+    pub k: Option<u32>,
+    /// The file to write
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    pub out: PathBuf,
+}
+
 /// `setup`.
 #[derive(Debug, Args)]
 pub struct Setup {
     /// The compiled model
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
-    /// The reference string
+    /// The reference string, of this size or larger; what the model needs of it is kept beside the keys
     #[arg(long, value_name = "FILE", required_unless_present = "dev")]
     pub srs: Option<PathBuf>,
-    /// Make an INSECURE development reference string of the right size, and keep it beside the keys
+    /// Make an INSECURE development reference string instead
     #[arg(long, conflicts_with = "srs")]
     pub dev: bool,
     /// The folder for the keys

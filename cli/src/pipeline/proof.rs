@@ -18,9 +18,11 @@ use tensorseal_circuits::{
     witness::{PhaseValues, Phases, Witness},
 };
 use tensorseal_prover::{
-    self as prover, ProvingKey, VerifyingKey,
-    artifact::Kind,
+    self as prover, ProvingKey, SrsError, VerifyingKey,
+    artifact::{ArtifactError, Kind},
     fast::{self, ColumnWitness, PlanSummary, Prover, Values},
+    mapped::Mapped,
+    srs::import::Progress,
 };
 use tracing::debug_span;
 
@@ -36,6 +38,16 @@ impl Srs {
     pub fn insecure(&self) -> bool {
         self.0.is_insecure()
     }
+
+    /// log2 of the rows it serves.
+    pub fn k(&self) -> u32 {
+        self.0.k()
+    }
+
+    /// What names it, whatever its size, in hex.
+    pub fn id(&self) -> String {
+        hex::encode(self.0.id().0)
+    }
 }
 
 /// Makes an INSECURE reference string for 2^k rows.
@@ -50,12 +62,47 @@ pub fn write_srs(path: &Path, srs: &Srs) -> Result<u64> {
     files::write_artifact(path, Kind::Srs, srs.insecure(), &srs.0.to_bytes())
 }
 
-/// Reads a reference string.
-pub fn read_srs(path: &Path) -> Result<Srs> {
-    let payload = files::read_artifact(path, Kind::Srs)?.payload;
-    prover::Srs::from_bytes(&payload)
-        .map(Srs)
-        .map_err(|why| CliError::input(path.display(), why))
+/// Reads what 2^k rows need of a reference string, or all of it.
+pub fn read_srs(path: &Path, k: Option<u32>) -> Result<Srs> {
+    let srs = match k {
+        Some(k) => prover::Srs::load_for(path, k),
+        None => prover::Srs::load(path),
+    };
+    srs.map(Srs).map_err(|why| match why {
+        SrsError::Artifact(why) => files::artifact_error(why),
+        why => CliError::input(path.display(), why),
+    })
+}
+
+/// A reference string from a ceremony, checked.
+#[derive(Clone, Debug)]
+pub struct ImportedSrs {
+    /// The reference string.
+    pub srs: Srs,
+    /// The format it was in.
+    pub format: String,
+    /// The file serves up to 2^this rows.
+    pub file_k: u32,
+    /// Whether the Lagrange basis was in the file; else it was computed.
+    pub lagrange_in_file: bool,
+}
+
+/// Imports a reference string for 2^k rows, or for as many as the file serves.
+pub fn import_srs(
+    path: &Path,
+    k: Option<u32>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ImportedSrs> {
+    let file = Mapped::open(path)
+        .map_err(|why| files::artifact_error(ArtifactError::unreadable(path, why)))?;
+    let imported = prover::srs::import(&file, k, OsRng, progress)
+        .map_err(|why| CliError::input(path.display(), why))?;
+    Ok(ImportedSrs {
+        srs: Srs(imported.srs),
+        format: imported.format.to_string(),
+        file_k: imported.file_k,
+        lagrange_in_file: imported.lagrange_in_file,
+    })
 }
 
 /// Where the files of `setup` stand.
@@ -65,7 +112,7 @@ pub struct KeyPaths {
     pub pk: PathBuf,
     /// The verifying key.
     pub vk: PathBuf,
-    /// The reference string, where `setup` made it.
+    /// The reference string, of the model's size.
     pub srs: PathBuf,
 }
 
@@ -154,6 +201,13 @@ fn public_cells(layout: &Layout, port: &Port, index: usize) -> Vec<(u32, u32)> {
 pub struct Pk {
     info: KeyInfo,
     key: ProvingKey,
+}
+
+impl Pk {
+    /// log2 of the circuit's rows.
+    pub fn k(&self) -> u32 {
+        self.key.vk().k()
+    }
 }
 
 /// A verifying key, and how to read the public values of its proofs.
