@@ -6,9 +6,12 @@
 mod anvil;
 mod case;
 mod circuits;
+mod differential;
 mod gas;
 mod generated;
 mod keys;
+mod mutations;
+mod registry;
 mod verdicts;
 
 #[test]
