@@ -117,10 +117,19 @@ pub fn encode_verify(
             found: proof.len(),
         });
     }
-    let words: Vec<[u8; 32]> = (0..rows)
-        .flat_map(|row| instances.iter().map(move |c| scalar_bytes(&c[row])))
-        .collect();
-    Ok(encode_words(key, &words, proof))
+    Ok(encode_words(key, &row_by_row(instances), proof))
+}
+
+/// Public values as the contract takes them: row by row, from columns of one length.
+#[must_use]
+pub fn row_by_row(instances: &[Vec<Fr>]) -> Vec<[u8; 32]> {
+    let rows = instances.first().map_or(0, Vec::len);
+    (0..rows)
+        .flat_map(|row| {
+            let cell = move |column: &Vec<Fr>| column.get(row).map(scalar_bytes);
+            instances.iter().filter_map(cell)
+        })
+        .collect()
 }
 
 /// Reads a call's arguments: the inverse of [`encode_verify`], and of nothing else.

@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+use ff::PrimeField;
+use halo2_proofs::halo2curves::bn256::Fr;
+
 use crate::{
     calldata::encode_words,
     chain::create2,
@@ -41,6 +44,29 @@ pub struct Replay {
     pub instances: Vec<[u8; 32]>,
     /// The proof.
     pub proof: Vec<u8>,
+    /// Where the key stands, for the verifier's calldata; [`create2::address`] unless it was created otherwise.
+    pub key: [u8; 20],
+}
+
+impl Replay {
+    /// A tensor's integers, as `cast` takes an `int256[]`.
+    fn integers(&self, tensor: &PublicTensor) -> String {
+        let integer = |place: &u32| {
+            // A place beyond the values has none; the contract refuses it by name.
+            let word = self.instances.get(*place as usize)?;
+            let mut bytes = *word;
+            bytes.reverse();
+            let value: Fr = Option::from(Fr::from_repr(bytes))?;
+            let (sign, magnitude) = if value > -value {
+                ("-", -value)
+            } else {
+                ("", value)
+            };
+            let low = *magnitude.to_repr().first_chunk().expect("32 bytes");
+            Some(format!("{sign}{}", u128::from_le_bytes(low)))
+        };
+        list(tensor.places.iter().filter_map(integer))
+    }
 }
 
 /// A model, and how it is registered.
@@ -174,7 +200,7 @@ impl Project {
             hexadecimal(&self.key.to_code()),
         ));
         if let Some(replay) = replay {
-            let calldata = self.calldata(replay);
+            let calldata = encode_words(replay.key, &replay.instances, &replay.proof);
             let through = through_registry(&calldata, self.model_id(), Ask::View);
             files.push(file(
                 "test/Replay.t.sol",
@@ -197,14 +223,30 @@ impl Project {
                 hexadecimal(&through),
             ));
             files.push(file("cast.sh", "asks a chain with cast", cast_script()));
+            for (side, path, purpose) in [
+                (Side::Input, "args/input.txt", "the public input's integers"),
+                (
+                    Side::Output,
+                    "args/output.txt",
+                    "the public output's integers",
+                ),
+            ] {
+                if let Some(tensor) = self.tensors.iter().find(|t| t.side == side) {
+                    files.push(file(path, purpose, replay.integers(tensor)));
+                }
+            }
+            files.push(file(
+                "args/instances.txt",
+                "the public values, as cast takes them",
+                list(replay.instances.iter().map(|w| format!("0x{}", hex::encode(w)))),
+            ));
+            files.push(file(
+                "args/proof.txt",
+                "the proof, as cast takes it",
+                hexadecimal(&replay.proof),
+            ));
         }
         files
-    }
-
-    /// Calldata for the verifier, with the key at its deterministic address.
-    fn calldata(&self, replay: &Replay) -> Vec<u8> {
-        let key = create2::address(&self.key.to_initcode());
-        encode_words(key, &replay.instances, &replay.proof)
     }
 
     fn key_source(&self) -> String {
@@ -316,6 +358,10 @@ fn plain(name: &str) -> String {
     name.chars()
         .map(|c| if fits(c) { c } else { '?' })
         .collect()
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]\n", items.collect::<Vec<_>>().join(","))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -534,3 +580,34 @@ const ORACLE_TEST: &str = r#"    /// @notice The oracle takes the proof for a re
     }
 
 "#;
+
+#[cfg(test)]
+mod tests {
+    use ff::Field;
+
+    use super::*;
+    use crate::key::scalar_bytes;
+
+    #[test]
+    fn integers_have_their_sign() {
+        let values = [Fr::from(7), -Fr::from(1 << 40), Fr::ZERO];
+        let replay = Replay {
+            instances: values.iter().map(scalar_bytes).collect(),
+            proof: vec![],
+            key: [0; 20],
+        };
+        let tensor = PublicTensor {
+            name: "x".into(),
+            side: Side::Input,
+            shape: vec![3],
+            scale: 1.0,
+            places: vec![1, 0, 2],
+        };
+        assert_eq!(replay.integers(&tensor), "[-1099511627776,7,0]\n");
+    }
+
+    #[test]
+    fn names_cannot_leave_their_comment() {
+        assert_eq!(plain("a*/\n/**b\u{2028}"), "a?/?/??b?");
+    }
+}

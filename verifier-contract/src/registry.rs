@@ -57,6 +57,13 @@ impl Compiled {
     pub fn initcode(&self) -> Vec<u8> {
         hex::decode(&self.bytecode).expect("a test reads every embedded artifact")
     }
+
+    /// The deployed code: creation code ends with it, since there are neither constructors nor immutables.
+    #[must_use]
+    pub fn code(&self) -> Vec<u8> {
+        let initcode = self.initcode();
+        initcode[initcode.len() - self.runtime_bytes..].to_vec()
+    }
 }
 
 /// The registry, `ModelRegistry.sol`.

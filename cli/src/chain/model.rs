@@ -1,0 +1,91 @@
+//! A verifying key as the contract crate sees it.
+
+use tensorseal_verifier_contract::{
+    calldata::{encode_verify, row_by_row},
+    codegen::VerifierLayout,
+    key::{KeyData, SrsPoints},
+    profiles::{self, Embedded},
+    project::{Project, Replay},
+    registry::{self, model_id},
+};
+
+use crate::{
+    CliError, Result,
+    pipeline::{Proof, Vk},
+};
+
+/// The contract's view of a key's constraint system.
+fn layout(vk: &Vk) -> Result<VerifierLayout> {
+    VerifierLayout::new(&vk.profile(), vk.key().halo2().cs())
+        .map_err(|why| CliError::input("the key's profile", why))
+}
+
+fn key_data(vk: &Vk) -> Result<KeyData> {
+    let rows = vk.key().instance_rows().first().copied().unwrap_or(0);
+    let points = SrsPoints::of(&vk.key().verifier_params());
+    KeyData::new(&layout(vk)?, vk.key().halo2(), rows, &points)
+        .map_err(|why| CliError::input("the key", why))
+}
+
+fn contract(vk: &Vk) -> Result<Embedded> {
+    profiles::for_layout(&layout(vk)?).map_err(|why| CliError::input("the verifier contract", why))
+}
+
+/// Hash of the key's data contract, in hex; none where the key does not fit a contract.
+pub fn key_id(vk: &Vk) -> Option<String> {
+    key_data(vk).ok().map(|key| hex::encode(key.code_hash()))
+}
+
+/// Calldata of the call that verifies a proof with the key at `key`.
+pub fn calldata(vk: &Vk, key: [u8; 20], proof: &Proof) -> Result<Vec<u8>> {
+    encode_verify(&layout(vk)?, key, &proof.scalars(), proof.bytes())
+        .map_err(|why| CliError::input("the proof", why))
+}
+
+/// A proof for a project's test, and for calldata with the key at `key`.
+pub fn replay(vk: &Vk, key: [u8; 20], proof: &Proof) -> Result<Replay> {
+    // Encoding checks that the proof has the key's shape.
+    calldata(vk, key, proof)?;
+    Ok(Replay {
+        instances: row_by_row(&proof.scalars()),
+        proof: proof.bytes().to_vec(),
+        key,
+    })
+}
+
+/// A Foundry project around the key's model.
+pub fn project(vk: &Vk, metadata_uri: &str) -> Result<Project> {
+    registry::check_uri(metadata_uri).map_err(|why| CliError::input("--metadata-uri", why))?;
+    Ok(Project {
+        name: vk.model_name().to_owned(),
+        verifier: contract(vk)?,
+        key: key_data(vk)?,
+        metadata_uri: metadata_uri.to_owned(),
+        tensors: vk.public_places(),
+    })
+}
+
+/// A model's contracts, and what they are known by.
+#[derive(Debug)]
+pub(super) struct Contracts {
+    pub(super) verifier: Embedded,
+    pub(super) key: KeyData,
+}
+
+impl Contracts {
+    pub(super) fn of(vk: &Vk) -> Result<Self> {
+        Ok(Self {
+            verifier: contract(vk)?,
+            key: key_data(vk)?,
+        })
+    }
+
+    /// The model's id in a registry.
+    pub(super) fn id(&self, metadata_uri: &str) -> [u8; 32] {
+        model_id(
+            self.verifier.code_hash(),
+            self.key.code_hash(),
+            metadata_uri,
+        )
+    }
+}
