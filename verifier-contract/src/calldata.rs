@@ -1,8 +1,9 @@
 //! Calldata of the contract's `verify(address,uint256[],bytes)` and `verifyBatch(address,uint256[],bytes)`.
 //!
-//! The contract accepts one encoding only: head, instances, proofs, in this order, with nothing after.
+//! The contract accepts one encoding only: head, instances, proofs, in this order, with nothing after. So does
+//! [`decode_verify`], for whoever reads calls off a chain and verifies them natively.
 
-use ff::Field;
+use ff::{Field, PrimeField};
 use halo2_proofs::halo2curves::bn256::Fr;
 use sha3::{Digest, Keccak256};
 
@@ -64,6 +65,33 @@ pub enum CalldataError {
         /// What there is.
         found: usize,
     },
+    /// The bytes are not the one encoding of a call.
+    #[error(
+        "calldata of {length} bytes is not the one encoding of a `verify` call: {what} is wrong"
+    )]
+    Encoding {
+        /// Its length.
+        length: usize,
+        /// The first part that differs.
+        what: &'static str,
+    },
+    /// A public value is not below the group order.
+    #[error("the public value at byte {offset} of the calldata is not below the group order")]
+    Scalar {
+        /// Where it stands.
+        offset: usize,
+    },
+}
+
+/// What a call says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyCall {
+    /// Where the key stands.
+    pub key: [u8; 20],
+    /// The public values, by column.
+    pub instances: Vec<Vec<Fr>>,
+    /// The proof.
+    pub proof: Vec<u8>,
 }
 
 /// First four bytes of the call that verifies one proof.
@@ -159,10 +187,81 @@ fn instance_words(
             found: proof.len(),
         });
     }
-    Ok((0..rows)
-        .step_by(stride)
-        .flat_map(|row| instances.iter().map(move |c| scalar_bytes(&c[row])))
-        .collect())
+    Ok(row_by_row(layout, instances))
+}
+
+/// Public values as the contract takes them: row by row, from columns of one length, without the rows between them.
+#[must_use]
+pub fn row_by_row(layout: &VerifierLayout, instances: &[Vec<Fr>]) -> Vec<[u8; 32]> {
+    let rows = instances.first().map_or(0, Vec::len);
+    (0..rows)
+        .step_by(layout.instance_stride())
+        .flat_map(|row| {
+            let cell = move |column: &Vec<Fr>| column.get(row).map(scalar_bytes);
+            instances.iter().filter_map(cell)
+        })
+        .collect()
+}
+
+/// Reads a call's arguments: the inverse of [`encode_verify`], and of nothing else.
+///
+/// # Errors
+/// [`CalldataError`] for bytes that [`encode_verify`] does not make.
+pub fn decode_verify(
+    layout: &VerifierLayout,
+    calldata: &[u8],
+) -> Result<VerifyCall, CalldataError> {
+    let length = calldata.len();
+    let wrong = |what| CalldataError::Encoding { length, what };
+    let mut rest = calldata
+        .strip_prefix(&verify_selector())
+        .ok_or(wrong("the selector"))?;
+    let mut word = |what| -> Result<[u8; 32], CalldataError> {
+        let (word, after) = rest.split_first_chunk().ok_or(wrong(what))?;
+        rest = after;
+        Ok(*word)
+    };
+    let key = word("the key's address")?;
+    let (high, key) = key.split_last_chunk::<20>().expect("a word has 32 bytes");
+    if high != [0; 12] {
+        return Err(wrong("the key's address"));
+    }
+    let offsets = [word("an offset")?, word("an offset")?];
+    let columns = layout.instance_columns();
+    let count = usize_of(&word("the number of public values")?)
+        .filter(|count| *count <= length / 32 && (*count == 0 || columns > 0))
+        .filter(|count| count.is_multiple_of(columns.max(1)))
+        .ok_or(wrong("the number of public values"))?;
+    if offsets.map(|o| usize_of(&o)) != [Some(0x60), Some(0x80 + 32 * count)] {
+        return Err(wrong("an offset"));
+    }
+    let mut instances = vec![Vec::with_capacity(count / columns.max(1)); columns];
+    for value in 0..count {
+        let mut bytes = word("a public value")?;
+        bytes.reverse();
+        let scalar = Option::from(Fr::from_repr(bytes)).ok_or(CalldataError::Scalar {
+            offset: 4 + 32 * (4 + value),
+        })?;
+        let column = &mut instances[value % columns];
+        column.push(scalar);
+        column.resize(column.len() + layout.instance_stride() - 1, Fr::ZERO);
+    }
+    let proof_bytes = usize_of(&word("the proof's length")?);
+    if proof_bytes != Some(layout.proof_bytes()) || rest.len() != layout.proof_bytes() {
+        return Err(wrong("the proof's length"));
+    }
+    Ok(VerifyCall {
+        key: *key,
+        instances,
+        proof: rest.to_vec(),
+    })
+}
+
+fn usize_of(word: &[u8; 32]) -> Option<usize> {
+    let (high, low) = word.split_last_chunk::<8>().expect("a word has 32 bytes");
+    (high == [0; 24])
+        .then(|| usize::try_from(u64::from_be_bytes(*low)).ok())
+        .flatten()
 }
 
 /// The encoding of a call for one proof, whatever the words are. Lengths and ranges are the contract's to judge.

@@ -7,9 +7,12 @@ mod anvil;
 mod batch;
 mod case;
 mod circuits;
+mod differential;
 mod gas;
 mod generated;
 mod keys;
+mod mutations;
+mod registry;
 mod verdicts;
 
 #[test]

@@ -213,6 +213,7 @@ impl Layout {
     }
 
     /// Table and row of an entry of the lookup table.
+    #[cfg(test)]
     pub(crate) fn table_row(&self, entry: usize) -> (usize, usize) {
         (entry / self.stats.table, entry % self.stats.table)
     }

@@ -24,6 +24,7 @@ use tensorseal_prover::{
     mapped::Mapped,
     srs::import::Progress,
 };
+use tensorseal_verifier_contract::project::{PublicTensor, Side};
 use tracing::debug_span;
 
 use super::{CompiledModel, Item, compiled::check_inputs, files};
@@ -140,6 +141,8 @@ struct KeyInfo {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct PublicPort {
     port: Port,
+    /// An input of the model, not an output.
+    is_input: bool,
     /// `(instance column, row)` of each value of the node's tensor.
     cells: Vec<(u32, u32)>,
 }
@@ -148,9 +151,10 @@ impl KeyInfo {
     fn new(compiled: &CompiledModel) -> Self {
         let layout = &*compiled.layout;
         let mut public = Vec::new();
-        for (ports, visible, first) in [
-            (&compiled.model.outputs, layout.visibility.output, 0),
+        for (is_input, ports, visible, first) in [
+            (false, &compiled.model.outputs, layout.visibility.output, 0),
             (
+                true,
                 &compiled.model.inputs,
                 layout.visibility.input,
                 compiled.model.outputs.len(),
@@ -159,6 +163,7 @@ impl KeyInfo {
             for (index, port) in ports.iter().enumerate().filter(|_| visible) {
                 public.push(PublicPort {
                     port: port.clone(),
+                    is_input,
                     cells: public_cells(layout, port, first + index),
                 });
             }
@@ -246,6 +251,29 @@ impl Vk {
     /// The key proper.
     pub fn key(&self) -> &VerifyingKey {
         &self.key
+    }
+
+    /// The public tensors as a contract sees them: places among the public values, which it takes row by row.
+    pub fn public_places(&self) -> Vec<PublicTensor> {
+        let columns = self.key.instance_rows().len() as u64;
+        // Beyond what a contract could be given: a place that it refuses.
+        let place = |(column, row): (u32, u32)| {
+            u32::try_from(u64::from(row) * columns + u64::from(column)).unwrap_or(u32::MAX)
+        };
+        let tensor = |public: &PublicPort| PublicTensor {
+            name: public.port.name.clone(),
+            side: if public.is_input {
+                Side::Input
+            } else {
+                Side::Output
+            },
+            shape: public.port.shape.clone(),
+            scale: public.port.scale,
+            places: (0..public.cells.len())
+                .map(|element| place(public.cells[logical(&public.port, element)]))
+                .collect(),
+        };
+        self.info.public.iter().map(tensor).collect()
     }
 
     /// A public value that stands for nothing and yet is not zero.
@@ -370,7 +398,10 @@ pub fn read_vk(path: &Path) -> Result<Vk> {
                 .is_some_and(|rows| (row as usize) < *rows / fold)
         };
         let elements: usize = public.port.shape.iter().product();
-        if public.cells.len() != elements || !public.cells.iter().all(exists) {
+        let order = &public.port.order;
+        let ordered = (order.is_empty() || order.len() == elements)
+            && order.iter().all(|&at| (at as usize) < elements);
+        if public.cells.len() != elements || !public.cells.iter().all(exists) || !ordered {
             return Err(CliError::Input(format!(
                 "{}: damaged key, make it again",
                 path.display()
