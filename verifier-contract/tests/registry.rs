@@ -5,10 +5,9 @@ use sha3::{Digest, Keccak256};
 use tensorseal_circuits::profile;
 use tensorseal_verifier_contract::{
     calldata::encode_verify,
-    evm::EvmError,
     profiles,
     project::{Project, PublicTensor, Side},
-    registry::{self, Ask, encode_model, encode_register, model_id, through_registry},
+    registry::{Ask, encode_model, encode_register, model_id, through_registry},
     revert::Refusal,
 };
 
