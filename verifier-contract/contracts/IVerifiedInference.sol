@@ -88,6 +88,17 @@ interface IVerifiedInference {
         view
         returns (bool);
 
+    /// @notice Verifies several proofs of one model with one pairing; reverts where one of them is not accepted.
+    /// @dev Calldata must be the one ABI encoding of the arguments, as for the verifier itself.
+    /// @param id The model.
+    /// @param instances The public values of each proof, one after the other.
+    /// @param proofs The proofs, one after the other; one at least.
+    /// @return True, always.
+    function verifyBatch(bytes32 id, uint256[] calldata instances, bytes calldata proofs)
+        external
+        view
+        returns (bool);
+
     /// @notice `verify`, and an event `InferenceVerified`.
     /// @param id The model.
     /// @param instances The public values, row by row.

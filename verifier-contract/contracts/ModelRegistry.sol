@@ -28,14 +28,24 @@ contract ModelRegistry is IVerifiedInference {
         external
         returns (bool)
     {
-        forward(id);
+        forward(id, ITensorSealVerifier.verify.selector);
         emit InferenceVerified(id, msg.sender, keccak256(abi.encodePacked(instances)));
         return true;
     }
 
     /// @inheritdoc IVerifiedInference
     function verify(bytes32 id, uint256[] calldata, bytes calldata) external view returns (bool) {
-        forward(id);
+        forward(id, ITensorSealVerifier.verify.selector);
+        return true;
+    }
+
+    /// @inheritdoc IVerifiedInference
+    function verifyBatch(bytes32 id, uint256[] calldata, bytes calldata)
+        external
+        view
+        returns (bool)
+    {
+        forward(id, ITensorSealVerifier.verifyBatch.selector);
         return true;
     }
 
@@ -54,13 +64,12 @@ contract ModelRegistry is IVerifiedInference {
         return keccak256(abi.encode(verifierHash, keyHash, keccak256(bytes(metadataURI))));
     }
 
-    /// @dev Hands this call's arguments to the model's verifier, word for word with the key in the model id's place.
+    /// @dev Hands this call's arguments to a function of the model's verifier, word for word with the key in the model id's place.
     /// So the verifier checks the caller's own encoding, and its offsets are offsets into the caller's calldata.
-    function forward(bytes32 id) private view {
+    function forward(bytes32 id, bytes4 selector) private view {
         address verifier = models[id].verifier;
         if (verifier == address(0)) revert UnknownModel(id);
         address key = models[id].key;
-        bytes4 selector = ITensorSealVerifier.verify.selector;
         bool verdict;
         assembly ("memory-safe") {
             let ptr := mload(0x40)

@@ -7,7 +7,8 @@ pragma solidity ^0.8.25;
 /// statement's identity.
 library PublicValues {
     /// @notice Order of BN254's groups: a negative value `-n` is the word `R - n`.
-    uint256 internal constant R = 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001;
+    uint256 internal constant R =
+        0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001;
 
     /// @notice Fewer public values than the places ask for.
     /// @param received Values there are.

@@ -118,6 +118,9 @@ orderLiterals = true
 cse = false
 constantOptimizer = false
 yul = false
+
+[fmt]
+line_length = 100
 "#;
 
 impl Project {
@@ -238,7 +241,12 @@ impl Project {
             files.push(file(
                 "args/instances.txt",
                 "the public values, as cast takes them",
-                list(replay.instances.iter().map(|w| format!("0x{}", hex::encode(w)))),
+                list(
+                    replay
+                        .instances
+                        .iter()
+                        .map(|w| format!("0x{}", hex::encode(w))),
+                ),
             ));
             files.push(file(
                 "args/proof.txt",
@@ -523,14 +531,14 @@ contract ReplayTest {
         return abi.decode(Exported.INSTANCES, (uint256[]));
     }
 
-    function expect(bytes32 id, uint256[] memory values, bytes memory proof, bytes4 error)
+    function expect(bytes32 id, uint256[] memory values, bytes memory proof, bytes4 expected)
         private
         view
     {
         try registry.verify(id, values, proof) {
             revert("accepted");
         } catch (bytes memory reason) {
-            require(bytes4(reason) == error, "another error");
+            require(bytes4(reason) == expected, "another error");
         }
     }
 }
@@ -569,13 +577,13 @@ const ORACLE_TEST: &str = r#"    /// @notice The oracle takes the proof for a re
         return PublicValues.read(values, places);
     }
 
-    function refuse(PredictionOracle oracle, uint256 id, uint256[] memory values, bytes4 error)
+    function refuse(PredictionOracle oracle, uint256 id, uint256[] memory values, bytes4 expected)
         private
     {
         try oracle.answer(id, values, Exported.PROOF) {
             revert("answered");
         } catch (bytes memory reason) {
-            require(bytes4(reason) == error, "another error");
+            require(bytes4(reason) == expected, "another error");
         }
     }
 

@@ -28,8 +28,9 @@ use crate::circuits::{Idle, Shape, TestCircuit};
 /// Rows of the public values in every case that has some.
 const ROWS: usize = 4;
 
+/// This crate's folder; the fuzzer's crate, which shares this file, stands beside it.
 pub(crate) fn crate_dir() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../verifier-contract")
 }
 
 /// The committed bytecode of a contract.

@@ -12,6 +12,7 @@ mod gas;
 mod generated;
 mod keys;
 mod mutations;
+mod registered;
 mod registry;
 mod verdicts;
 

@@ -17,7 +17,7 @@ use tensorseal_verifier_contract::{
 use crate::{
     case::Case,
     circuits::{SHAPES, Shape},
-    registry::Registered,
+    registered::Registered,
 };
 
 /// Two phases, two instance columns, rotations both ways.

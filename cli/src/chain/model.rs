@@ -50,9 +50,14 @@ pub fn replay(vk: &Vk, key: [u8; 20], proof: &Proof) -> Result<Replay> {
     })
 }
 
+/// Refuses what is no metadata URI.
+pub fn check_uri(metadata_uri: &str) -> Result<()> {
+    registry::check_uri(metadata_uri).map_err(|why| CliError::input("--metadata-uri", why))
+}
+
 /// A Foundry project around the key's model.
 pub fn project(vk: &Vk, metadata_uri: &str) -> Result<Project> {
-    registry::check_uri(metadata_uri).map_err(|why| CliError::input("--metadata-uri", why))?;
+    check_uri(metadata_uri)?;
     Ok(Project {
         name: vk.model_name().to_owned(),
         verifier: contract(vk)?,

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     Outcome, Result,
     args::{Deploy, Register},
-    chain::{Deployment, Planned, Step, Target, Wanted},
+    chain::{Deployment, Planned, Step, Target, Wanted, check_uri},
     pipeline::{self, KeyPaths, Vk},
     ui::{self, Table, Ui},
 };
@@ -17,6 +17,7 @@ pub fn run(args: &Deploy, ui: &Ui) -> Result<Outcome> {
 
 /// Deploys what is missing and registers.
 pub fn register(args: &Register, ui: &Ui) -> Result<Outcome> {
+    check_uri(&args.metadata_uri)?;
     place(&args.deploy, Some(args.metadata_uri.clone()), ui)
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     Outcome, Result,
     args::VerifyOnchain,
-    chain::{Deployment, Target, Wanted},
+    chain::{Deployment, Target, Wanted, check_uri},
     pipeline::{self, KeyPaths},
     ui::{self, Table, Ui},
 };
@@ -13,6 +13,7 @@ use crate::{
 /// Calls the contract; deploys it first where it is missing.
 pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
     let paths = KeyPaths::in_folder(&args.keys);
+    check_uri(&args.metadata_uri)?;
     let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk))?;
     let proof = pipeline::read_proof(&args.proof)?;
     let mut target = Target::open(&args.chain)?;

@@ -205,7 +205,7 @@ impl Chain {
     /// # Errors
     /// [`ChainError::Refused`] with the contract's reason, or what the endpoint answered.
     pub fn call(&self, to: [u8; 20], calldata: &[u8]) -> Result<Vec<u8>, ChainError> {
-        let request = self.from_account(call(to, calldata));
+        let request = self.with_account(call(to, calldata));
         let output = self.request(|p| p.call(request.clone()))?;
         Ok(output.to_vec())
     }
@@ -235,7 +235,7 @@ impl Chain {
     }
 
     /// Calls look like the account's where there is one.
-    fn from_account(&self, request: TransactionRequest) -> TransactionRequest {
+    fn with_account(&self, request: TransactionRequest) -> TransactionRequest {
         match &self.account {
             Some(account) => request.with_from(Address::from(account.address())),
             None => request,

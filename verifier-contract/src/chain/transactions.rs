@@ -64,7 +64,7 @@ impl Chain {
     /// # Errors
     /// [`ChainError::Refused`] with the contract's reason, or what the endpoint answered.
     pub fn estimate(&self, to: [u8; 20], calldata: &[u8]) -> Result<Estimate, ChainError> {
-        self.estimate_request(&self.from_account(call(to, calldata)))
+        self.estimate_request(&self.with_account(call(to, calldata)))
     }
 
     /// The same for a contract's creation: through the deployment proxy, or plainly.
@@ -73,7 +73,7 @@ impl Chain {
     /// As for [`estimate`](Self::estimate), and [`ChainError::NoProxy`].
     pub fn estimate_deploy(&self, initcode: &[u8], plain: bool) -> Result<Estimate, ChainError> {
         if plain {
-            return self.estimate_request(&self.from_account(creation(initcode)));
+            return self.estimate_request(&self.with_account(creation(initcode)));
         }
         self.require_proxy()?;
         self.estimate(create2::PROXY, &create2::calldata(initcode))
