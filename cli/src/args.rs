@@ -394,9 +394,9 @@ pub struct VerifyOnchain {
     /// The verifying key, where it is not in the folder
     #[arg(long, value_name = "FILE")]
     pub vk: Option<PathBuf>,
-    /// The proof
-    #[arg(long, value_name = "FILE")]
-    pub proof: PathBuf,
+    /// The proof; given several times, all are verified in one call with one pairing
+    #[arg(long, value_name = "FILE", required = true)]
+    pub proof: Vec<PathBuf>,
     /// Chain
     #[command(flatten)]
     pub chain: Chain,

@@ -156,18 +156,22 @@ pub enum Ask {
     View,
     /// `verifyAndLog`, which emits an event.
     Log,
+    /// `verifyBatch`, a view.
+    Batch,
 }
 
 /// The registry's calldata from the verifier's: another selector, and the model's id in place of the key's address.
 ///
-/// `calldata` is [`encode_verify`](crate::calldata::encode_verify)'s; what is shorter than its first two fields stays
-/// as it is.
+/// `calldata` is [`encode_verify`](crate::calldata::encode_verify)'s, or
+/// [`encode_verify_batch`](crate::calldata::encode_verify_batch)'s to ask about a batch; what is shorter than its first two
+/// fields stays as it is.
 #[must_use]
 pub fn through_registry(calldata: &[u8], model_id: [u8; 32], ask: Ask) -> Vec<u8> {
     let mut calldata = calldata.to_vec();
     let signature = match ask {
         Ask::View => "verify(bytes32,uint256[],bytes)",
         Ask::Log => "verifyAndLog(bytes32,uint256[],bytes)",
+        Ask::Batch => "verifyBatch(bytes32,uint256[],bytes)",
     };
     if let Some((head, rest)) = calldata.split_first_chunk_mut::<4>()
         && let Some(id) = rest.first_chunk_mut::<32>()

@@ -1,7 +1,7 @@
 //! A verifying key as the contract crate sees it.
 
 use tensorseal_verifier_contract::{
-    calldata::{encode_verify, row_by_row},
+    calldata::{encode_verify, encode_verify_batch, row_by_row},
     codegen::VerifierLayout,
     key::KeyData,
     profiles::{self, Embedded},
@@ -33,16 +33,24 @@ pub fn key_id(vk: &Vk) -> Option<String> {
     key_data(vk).ok().map(|key| hex::encode(key.code_hash()))
 }
 
-/// Calldata of the call that verifies a proof with the key at `key`.
-pub fn calldata(vk: &Vk, key: [u8; 20], proof: &Proof) -> Result<Vec<u8>> {
-    encode_verify(&layout(vk)?, key, &proof.scalars(vk), proof.bytes())
-        .map_err(|why| CliError::input("the proof", why))
+/// Calldata of the call that verifies a proof, or several in a batch, with the key at `key`.
+pub fn calldata(vk: &Vk, key: [u8; 20], proofs: &[Proof]) -> Result<Vec<u8>> {
+    let layout = layout(vk)?;
+    let encoded = match proofs {
+        [proof] => encode_verify(&layout, key, &proof.scalars(vk), proof.bytes()),
+        _ => {
+            let parts = |proof: &Proof| (proof.scalars(vk), proof.bytes().to_vec());
+            let batch: Vec<_> = proofs.iter().map(parts).collect();
+            encode_verify_batch(&layout, key, &batch)
+        }
+    };
+    encoded.map_err(|why| CliError::input("the proof", why))
 }
 
 /// A proof for a project's test, and for calldata with the key at `key`.
 pub fn replay(vk: &Vk, key: [u8; 20], proof: &Proof) -> Result<Replay> {
     // Encoding checks that the proof has the key's shape.
-    calldata(vk, key, proof)?;
+    calldata(vk, key, std::slice::from_ref(proof))?;
     Ok(Replay {
         instances: row_by_row(&layout(vk)?, &proof.scalars(vk)),
         proof: proof.bytes().to_vec(),

@@ -2,7 +2,7 @@
 
 use tensorseal_verifier_contract::{
     chain::{Account, Chain, ChainError, Deployed, create2, format_address, parse_address},
-    evm::{EmbeddedEvm, EvmError},
+    evm::{EmbeddedEvm, EvmError, GasReport},
     registry::{self, Ask, Compiled, encode_register, through_registry},
     revert::Refusal,
 };
@@ -27,6 +27,8 @@ pub struct Verdict {
     pub reason: Option<String>,
     /// Gas of the transaction, where it was sent, or estimated.
     pub gas: Option<u64>,
+    /// What the call costs, part by part, where the embedded EVM ran it.
+    pub cost: Option<GasReport>,
     /// Hash of the transaction, where one was sent to a chain.
     pub transaction: Option<String>,
     /// Length of the calldata.
@@ -263,19 +265,19 @@ impl Target {
         })
     }
 
-    /// Asks the verifier about a proof, or the registry where the model is registered; with an account on a chain in a
+    /// Asks the verifier about a proof, or several in a batch, or the registry where the model is registered; with an account on a chain in a
     /// transaction, unless `dry`.
     pub fn verify(
         &mut self,
         vk: &Vk,
         deployment: &Deployment,
-        proof: &Proof,
+        proofs: &[Proof],
         dry: bool,
     ) -> Result<Verdict> {
         let contracts = Contracts::of(vk)?;
         let verifier = parse_address(&deployment.verifier).map_err(chain_error)?;
         let key = parse_address(&deployment.key).map_err(chain_error)?;
-        let direct = calldata(vk, key, proof)?;
+        let direct = calldata(vk, key, proofs)?;
         let calldata_bytes = direct.len();
         let (to, asked, sent) = match &deployment.registration {
             None => (verifier, direct.clone(), direct),
@@ -289,17 +291,24 @@ impl Target {
                     )));
                 }
                 let registry = parse_address(&entry.registry).map_err(chain_error)?;
+                let (asked, sent) = match proofs {
+                    [_] => (Ask::View, Ask::Log),
+                    _ => (Ask::Batch, Ask::Batch),
+                };
                 (
                     registry,
-                    through_registry(&direct, id, Ask::View),
-                    through_registry(&direct, id, Ask::Log),
+                    through_registry(&direct, id, asked),
+                    through_registry(&direct, id, sent),
                 )
             }
         };
-        let mut transaction = None;
+        let (mut transaction, mut cost) = (None, None);
         let (gas, reason) = match self {
             Self::Embedded(evm) => match evm.verify(to, &asked) {
-                Ok(report) => (Some(report.transaction), None),
+                Ok(report) => {
+                    cost = Some(report);
+                    (Some(report.transaction), None)
+                }
                 Err(EvmError::Refused(reason)) => (None, Some(reason)),
                 Err(why) => return Err(CliError::input("calling the contract", why)),
             },
@@ -329,6 +338,7 @@ impl Target {
             accepted: reason.is_none(),
             reason,
             gas,
+            cost,
             transaction,
             calldata_bytes,
         })

@@ -203,7 +203,7 @@ fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
     if args.gas {
         let mut target = Target::embedded();
         let deployed = target.deploy(&keys.vk, &Wanted::default())?;
-        let verdict = target.verify(&keys.vk, &deployed, &proof, false)?;
+        let verdict = target.verify(&keys.vk, &deployed, std::slice::from_ref(&proof), false)?;
         if !verdict.accepted {
             return Err(CliError::Input(format!(
                 "{name}: the contract rejected the proof"
@@ -212,6 +212,11 @@ fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
         report["deploy_gas"] = json!(deployed.total_gas());
         report["verify_gas"] = json!(verdict.gas);
         report["calldata_bytes"] = json!(verdict.calldata_bytes);
+        if let Some(cost) = verdict.cost {
+            report["execution_gas"] = json!(cost.execution);
+            report["calldata_gas"] = json!(cost.calldata);
+            report["calldata_floor_gas"] = json!(cost.calldata_floor);
+        }
     }
     Ok(report)
 }

@@ -84,7 +84,7 @@ pub fn run(args: &Demo, ui: &Ui) -> Result<Outcome> {
     let (deployed, deploy_took) =
         ui.try_timed("deploying", || target.deploy(&keys.vk, &Wanted::default()))?;
     let (on_chain, evm_took) = ui.try_timed("verifying on the EVM", || {
-        target.verify(&keys.vk, &deployed, &proof, false)
+        target.verify(&keys.vk, &deployed, std::slice::from_ref(&proof), false)
     })?;
     if !on_chain.accepted {
         let reason = on_chain.reason.unwrap_or_default();
@@ -97,7 +97,7 @@ pub fn run(args: &Demo, ui: &Ui) -> Result<Outcome> {
     let changed = proof.with_changed_value(&keys.vk, predicted);
     let natively_rejected = pipeline::verify(&keys.vk, &changed).is_err();
     let contract_rejected = !target
-        .verify(&keys.vk, &deployed, &changed, false)?
+        .verify(&keys.vk, &deployed, std::slice::from_ref(&changed), false)?
         .accepted;
     if let Some(folder) = &args.keep {
         keep(folder, &compiled, &srs, &keys, &proof)?;

@@ -15,7 +15,8 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
     let paths = KeyPaths::in_folder(&args.keys);
     check_uri(&args.metadata_uri)?;
     let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk))?;
-    let proof = pipeline::read_proof(&args.proof)?;
+    let proofs = args.proof.iter().map(|path| pipeline::read_proof(path));
+    let proofs = proofs.collect::<Result<Vec<_>>>()?;
     let mut target = Target::open(&args.chain)?;
     let dry = args.chain.dry_run;
     let wanted = Wanted {
@@ -28,7 +29,7 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
         None => ui.try_timed("deploying", || target.deploy(&vk, &wanted))?.0,
     };
     let (verdict, _) = ui.try_timed("verifying on chain", || {
-        target.verify(&vk, &deployed, &proof, dry)
+        target.verify(&vk, &deployed, &proofs, dry)
     })?;
 
     let gas = match verdict.gas {
@@ -45,6 +46,9 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
         table
             .row(["registry", &entry.registry])
             .row(["registered as", &entry.id]);
+    }
+    if proofs.len() > 1 {
+        table.row(["proofs", &proofs.len().to_string()]);
     }
     table.row(["gas", &gas]).row([
         "calldata",
@@ -67,7 +71,8 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
     Ok(Outcome {
         text: format!("{headline} by the contract\n{}", table.render()),
         json: json!({
-            "accepted": verdict.accepted, "reason": verdict.reason, "verify_gas": verdict.gas, "dry_run": dry,
+            "accepted": verdict.accepted, "reason": verdict.reason, "verify_gas": verdict.gas, "proofs": proofs.len(),
+            "dry_run": dry,
             "transaction": verdict.transaction, "calldata_bytes": verdict.calldata_bytes,
             "verifier": deployed.verifier, "key": deployed.key, "registration": deployed.registration,
             "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(),
