@@ -3,7 +3,7 @@
 //   node compile.mjs DIR FILE.sol...
 //
 // DIR holds the sources (and what they import). For every contract of the named files, one JSON object:
-//   {"<file>:<contract>": {"solc", "bytecode", "runtime_bytes", "selectors"}}
+//   {"<file>:<contract>": {"solc", "bytecode", "runtime_bytes", "abi"}}
 import { readFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import solc from 'solc';
@@ -34,7 +34,7 @@ export const settings = {
   },
   metadata: { bytecodeHash: 'none', appendCBOR: false },
   outputSelection: {
-    '*': { '*': ['evm.bytecode.object', 'evm.deployedBytecode.object', 'evm.methodIdentifiers'] },
+    '*': { '*': ['evm.bytecode.object', 'evm.deployedBytecode.object', 'abi'] },
   },
 };
 
@@ -63,7 +63,7 @@ for (const file of files) {
       solc: solc.version(),
       bytecode: contract.evm.bytecode.object,
       runtime_bytes: contract.evm.deployedBytecode.object.length / 2,
-      selectors: contract.evm.methodIdentifiers,
+      abi: contract.abi,
     };
   }
 }

@@ -8,8 +8,6 @@ use serde::{Deserialize, Serialize};
 pub const LOOKUPS_PER_SUM: usize = 3;
 /// Bits of a remainder limb where a profile has two of them. With one limb the model's shift is the width.
 pub const LIMB_BITS: u32 = 8;
-/// Rows at the end of every column that the circuit leaves to the prover's blinding.
-pub const UNUSABLE_ROWS: usize = 7;
 
 /// Fixed columns before the weight lanes, in order; the tables follow the lanes. `docs/arithmetization.md` gives each its
 /// meaning.
@@ -80,17 +78,39 @@ pub struct Profile {
     pub limbs: usize,
     /// Sets of table columns that share the lookup table, so that it does not decide `k`.
     pub tables: usize,
+    /// Columns of the circuit that share one column of halo2, a power of two: row `r` of the circuit is `fold` rows of
+    /// halo2, from `fold·r` on, and each column has one of them. Commitments cost gas and rows do not, but a row of the
+    /// circuit then costs the prover `fold` rows. 1 where columns stand alone.
+    pub fold: usize,
     /// Columns that hash inputs or outputs.
     pub hash: bool,
+}
+
+/// Where a column of the circuit stands among those of halo2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Column of halo2.
+    pub column: usize,
+    /// Row within the `fold` rows of a row of the circuit.
+    pub slot: usize,
 }
 
 /// All profiles, from narrow (few commitments, least gas) to wide (fewest rows).
 pub const ALL: &[Profile] = &[
     Profile {
-        lanes: 2,
+        lanes: 4,
         fixed_lanes: 8,
         limbs: 1,
-        tables: 1,
+        tables: 2,
+        fold: 8,
+        hash: false,
+    },
+    Profile {
+        lanes: 8,
+        fixed_lanes: 32,
+        limbs: 1,
+        tables: 2,
+        fold: 8,
         hash: false,
     },
     Profile {
@@ -98,6 +118,7 @@ pub const ALL: &[Profile] = &[
         fixed_lanes: 16,
         limbs: 2,
         tables: 1,
+        fold: 1,
         hash: false,
     },
     Profile {
@@ -105,6 +126,7 @@ pub const ALL: &[Profile] = &[
         fixed_lanes: 32,
         limbs: 2,
         tables: 2,
+        fold: 1,
         hash: false,
     },
     Profile {
@@ -112,6 +134,7 @@ pub const ALL: &[Profile] = &[
         fixed_lanes: 32,
         limbs: 2,
         tables: 2,
+        fold: 1,
         hash: false,
     },
     Profile {
@@ -119,6 +142,7 @@ pub const ALL: &[Profile] = &[
         fixed_lanes: 64,
         limbs: 2,
         tables: 2,
+        fold: 1,
         hash: false,
     },
     Profile {
@@ -126,13 +150,15 @@ pub const ALL: &[Profile] = &[
         fixed_lanes: 128,
         limbs: 2,
         tables: 2,
+        fold: 1,
         hash: false,
     },
     Profile {
-        lanes: 2,
+        lanes: 4,
         fixed_lanes: 8,
         limbs: 1,
-        tables: 1,
+        tables: 2,
+        fold: 8,
         hash: true,
     },
     Profile {
@@ -140,22 +166,28 @@ pub const ALL: &[Profile] = &[
         fixed_lanes: 32,
         limbs: 2,
         tables: 2,
+        fold: 1,
         hash: true,
     },
 ];
 
 impl Default for Profile {
     fn default() -> Self {
-        ALL[1]
+        ALL[2]
     }
 }
 
 impl Profile {
-    /// The profile's name, `w4f16b2t1` for 4 lanes, 16 fixed lanes, 2 limbs, 1 table; `h` at its end: it hashes.
+    /// The profile's name, `w4f16b2t1` for 4 lanes, 16 fixed lanes, 2 limbs, 1 table, `x8` behind it for a fold of 8, and
+    /// `h` at its end where it hashes.
     pub fn name(&self) -> String {
+        let fold = match self.fold {
+            1 => String::new(),
+            fold => format!("x{fold}"),
+        };
         let hash = if self.hash { "h" } else { "" };
         format!(
-            "w{}f{}b{}t{}{hash}",
+            "w{}f{}b{}t{}{fold}{hash}",
             self.lanes, self.fixed_lanes, self.limbs, self.tables
         )
     }
@@ -229,6 +261,102 @@ impl Profile {
     /// All fixed columns.
     pub fn fixed_columns(&self) -> usize {
         self.hash_fixed(HashFixed::Op) + if self.hash { 4 } else { 0 }
+    }
+
+    /// Advice columns of each phase.
+    pub fn phases(&self) -> [Range<usize>; 3] {
+        [
+            0..self.hash_state().end,
+            self.u()..self.sums().end,
+            self.sums().end..self.advice_columns(),
+        ]
+    }
+    /// Place of an advice column. Columns of different phases never share one.
+    pub fn advice_place(&self, i: usize) -> Place {
+        let mut first = 0;
+        for phase in self.phases() {
+            if phase.contains(&i) {
+                let at = i - phase.start;
+                return Place {
+                    column: first + at / self.fold,
+                    slot: at % self.fold,
+                };
+            }
+            first += phase.len().div_ceil(self.fold);
+        }
+        unreachable!("there are {} advice columns", self.advice_columns())
+    }
+    /// Advice columns of halo2 by phase.
+    pub fn folded_phases(&self) -> [Range<usize>; 3] {
+        self.phases().map(|phase| {
+            self.advice_place(phase.start).column..self.advice_place(phase.end - 1).column + 1
+        })
+    }
+    /// Place of a fixed column.
+    pub fn fixed_place(&self, i: usize) -> Place {
+        Place {
+            column: i / self.fold,
+            slot: i % self.fold,
+        }
+    }
+    /// Fixed column of halo2 that is 1 on the first row of each row of the circuit, where the gates hold. Without
+    /// folding there is none, and they hold on every row.
+    pub fn base(&self) -> Option<usize> {
+        (self.fold > 1).then(|| self.fixed_columns().div_ceil(self.fold))
+    }
+    /// Fixed columns of halo2.
+    pub fn folded_fixed_columns(&self) -> usize {
+        self.fixed_columns().div_ceil(self.fold) + usize::from(self.fold > 1)
+    }
+    /// Advice columns of halo2.
+    pub fn folded_advice_columns(&self) -> usize {
+        self.folded_phases()[2].end
+    }
+    /// Highest degree of a gate.
+    pub fn degree(&self) -> usize {
+        LOOKUPS_PER_SUM + 2 + usize::from(self.fold > 1)
+    }
+    /// Rows at the end of every column that halo2 keeps for blinding: two more than the most evaluations of one column,
+    /// or than 3, one for the row that ends the usable ones.
+    pub fn blinding_rows(&self) -> usize {
+        let mut evaluations = vec![0; self.folded_advice_columns()];
+        for i in 0..self.advice_columns() {
+            let running = self.sums().contains(&i)
+                || self.phases()[2].contains(&i)
+                || self.hash_state().take(3).any(|state| state == i);
+            evaluations[self.advice_place(i).column] += 1 + usize::from(running);
+        }
+        evaluations.into_iter().max().unwrap_or(0).max(3) + 3
+    }
+    /// Last row of the circuit among `2^k` rows of halo2.
+    pub fn last_row(&self, k: u32) -> usize {
+        ((1usize << k) - self.blinding_rows()) / self.fold - 1
+    }
+    /// Least `k` for `rows` rows of the circuit before its last.
+    pub fn least_k(&self, rows: usize) -> u32 {
+        ((rows + 1) * self.fold + self.blinding_rows())
+            .next_power_of_two()
+            .ilog2()
+            .max(6)
+    }
+    /// The columns of halo2 from those of the circuit, which are of one phase.
+    pub fn fold_columns<T: Copy>(&self, columns: Vec<Vec<T>>, zero: T) -> Vec<Vec<T>> {
+        if self.fold == 1 {
+            return columns;
+        }
+        columns
+            .chunks(self.fold)
+            .map(|members| {
+                let rows = members.iter().map(Vec::len).max().unwrap_or(0);
+                let mut out = vec![zero; rows * self.fold];
+                for (slot, member) in members.iter().enumerate() {
+                    for (row, v) in member.iter().enumerate() {
+                        out[row * self.fold + slot] = *v;
+                    }
+                }
+                out
+            })
+            .collect()
     }
 }
 

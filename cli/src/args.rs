@@ -31,7 +31,7 @@ pub enum Command {
     Calibrate(Calibrate),
     /// Run a model in integers, as the circuit would, and write the dequantized outputs
     Run(Run),
-    /// Make a structured reference string for development (INSECURE: its secret was known to the process)
+    /// Import a ceremony's structured reference string, or make an INSECURE one for development
     Srs(Srs),
     /// Make the proving and the verifying key of a compiled model
     Setup(Setup),
@@ -41,10 +41,12 @@ pub enum Command {
     Prove(Prove),
     /// Verify a proof
     Verify(Verify),
-    /// Write what a chain needs: the contract's source and bytecode, the model's key, a proof's calldata
+    /// Write a Foundry project: contracts, the model's key and constants, a test that replays a proof, calldata
     Export(Export),
     /// Deploy the verifier contract and the model's key to a chain, or to the embedded EVM
     Deploy(Deploy),
+    /// Register the model in the registry, deploying what is missing
+    Register(Register),
     /// Have the contract verify a proof, on a chain or in the embedded EVM
     VerifyOnchain(VerifyOnchain),
     /// Show what a file holds: a model's rows, columns and layers, or an artifact's header
@@ -180,6 +182,8 @@ pub struct Srs {
 pub enum SrsCommand {
     /// Make an INSECURE reference string for development: whoever made it could forge proofs
     Dev(SrsDev),
+    /// Import the result of a ceremony, and check every point that is kept: a .ptau file of snarkjs, or halo2 parameters
+    Import(SrsImport),
 }
 
 /// `srs dev`.
@@ -193,16 +197,29 @@ pub struct SrsDev {
     pub out: PathBuf,
 }
 
+/// `srs import`.
+#[derive(Debug, Args)]
+pub struct SrsImport {
+    /// A .ptau file of snarkjs for bn128, or what halo2's ParamsKZG writes (RawBytes or Processed)
+    pub file: PathBuf,
+    /// log2 of the rows to serve; as many as the file serves where not given
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=28))]
+    pub k: Option<u32>,
+    /// The file to write
+    #[arg(short = 'o', long = "out", value_name = "FILE")]
+    pub out: PathBuf,
+}
+
 /// `setup`.
 #[derive(Debug, Args)]
 pub struct Setup {
     /// The compiled model
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
-    /// The reference string
+    /// The reference string, of this size or larger; what the model needs of it is kept beside the keys
     #[arg(long, value_name = "FILE", required_unless_present = "dev")]
     pub srs: Option<PathBuf>,
-    /// Make an INSECURE development reference string of the right size, and keep it beside the keys
+    /// Make an INSECURE development reference string instead
     #[arg(long, conflicts_with = "srs")]
     pub dev: bool,
     /// The folder for the keys
@@ -307,16 +324,15 @@ pub struct Export {
     /// The verifying key, where it is not in the folder
     #[arg(long, value_name = "FILE")]
     pub vk: Option<PathBuf>,
-    /// A proof whose calldata to write
+    /// A proof to replay in the project's test, and whose calldata to write
     #[arg(long, value_name = "FILE")]
     pub proof: Option<PathBuf>,
-    /// The address of the model's key on the chain, for the calldata
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        default_value = "0x0000000000000000000000000000000000000000"
-    )]
-    pub key_address: String,
+    /// The metadata URI that the model is registered with
+    #[arg(long, value_name = "URI", default_value = "")]
+    pub metadata_uri: String,
+    /// The address of the model's key on the chain, for the calldata, where it is not the deterministic one
+    #[arg(long, value_name = "ADDRESS", requires = "proof")]
+    pub key_address: Option<String>,
     /// The folder to write to
     #[arg(
         short = 'o',
@@ -333,9 +349,26 @@ pub struct Chain {
     /// The chain's JSON-RPC; without it an EVM inside this process is used and nothing is kept
     #[arg(long, value_name = "URL")]
     pub rpc_url: Option<String>,
+    /// Stop unless this is the chain's id
+    #[arg(long, value_name = "N", requires = "rpc_url")]
+    pub chain_id: Option<u64>,
     /// The file with the sender's private key in hex; else the variable TENSORSEAL_PRIVATE_KEY is read
     #[arg(long, value_name = "FILE", requires = "rpc_url")]
     pub private_key_file: Option<PathBuf>,
+    /// The sender's encrypted key file, as geth and Foundry keep them
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "rpc_url",
+        conflicts_with = "private_key_file"
+    )]
+    pub keystore: Option<PathBuf>,
+    /// The file with the keystore's password; else the variable TENSORSEAL_KEYSTORE_PASSWORD is read
+    #[arg(long, value_name = "FILE", requires = "keystore")]
+    pub password_file: Option<PathBuf>,
+    /// Send nothing: ask the chain what would happen, and for how much gas
+    #[arg(long, requires = "rpc_url")]
+    pub dry_run: bool,
 }
 
 /// `deploy`.
@@ -350,9 +383,24 @@ pub struct Deploy {
     /// Chain
     #[command(flatten)]
     pub chain: Chain,
-    /// Where to write the addresses, for `verify-onchain`
+    /// Create contracts by plain transactions, at addresses that depend on the sender: for a chain without the
+    /// deterministic deployment proxy
+    #[arg(long, requires = "rpc_url")]
+    pub plain_create: bool,
+    /// Where to write addresses and receipts, for `verify-onchain`; what the file says already is not deployed again
     #[arg(short = 'o', long = "out", value_name = "FILE", requires = "rpc_url")]
     pub out: Option<PathBuf>,
+}
+
+/// `register`.
+#[derive(Debug, Args)]
+pub struct Register {
+    /// What is deployed where it is missing
+    #[command(flatten)]
+    pub deploy: Deploy,
+    /// Where to read what the model is; part of the id that it is registered as
+    #[arg(long, value_name = "URI", default_value = "")]
+    pub metadata_uri: String,
 }
 
 /// `verify-onchain`.
@@ -364,15 +412,21 @@ pub struct VerifyOnchain {
     /// The verifying key, where it is not in the folder
     #[arg(long, value_name = "FILE")]
     pub vk: Option<PathBuf>,
-    /// The proof
-    #[arg(long, value_name = "FILE")]
-    pub proof: PathBuf,
+    /// The proof; given several times, all are verified in one call with one pairing
+    #[arg(long, value_name = "FILE", required = true)]
+    pub proof: Vec<PathBuf>,
     /// Chain
     #[command(flatten)]
     pub chain: Chain,
-    /// The addresses that `deploy` wrote; without it the contracts are deployed first
+    /// The addresses that `deploy` or `register` wrote; without it contracts that are missing are deployed first
     #[arg(long, value_name = "FILE", requires = "rpc_url")]
     pub deployment: Option<PathBuf>,
+    /// Ask the registry by model id, registering the model first where it is not; a deployment by `register` says so itself
+    #[arg(long, conflicts_with = "deployment")]
+    pub registry: bool,
+    /// The metadata URI that the model is registered with
+    #[arg(long, value_name = "URI", default_value = "", requires = "registry")]
+    pub metadata_uri: String,
 }
 
 /// `inspect`.

@@ -40,6 +40,26 @@ impl Ui {
         value.map(|value| (value, took))
     }
 
+    /// Runs `work` under a bar, which `work` moves by naming its stage, the steps done and how many there are.
+    pub fn staged<T>(
+        &self,
+        work: impl FnOnce(&mut dyn FnMut(&'static str, usize, usize)) -> T,
+    ) -> (T, Duration) {
+        let bar = self.bar("", 0);
+        let start = Instant::now();
+        let value = work(&mut |stage, done, total| {
+            if done == 0 {
+                bar.set_message(stage);
+                bar.reset_eta();
+            }
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        });
+        let took = start.elapsed();
+        bar.finish_and_clear();
+        (value, took)
+    }
+
     /// A bar over `length` steps of something that may take long.
     pub fn bar(&self, label: impl Into<String>, length: usize) -> ProgressBar {
         let bar = ProgressBar::new(length as u64);

@@ -59,10 +59,18 @@ fn a_digit_is_proved_and_verified() {
     let deployed = folder.json(&["deploy"]);
     assert!(deployed["deploy_gas"].as_u64().expect("gas") > 100_000);
 
+    let registered = folder.json(&["verify-onchain", "--proof", "digit.proof", "--registry"]);
+    assert_eq!(registered["accepted"], true);
+    let registration = folder.json(&["register"])["registration"].clone();
+    assert_eq!(registered["registration"]["id"], registration["id"]);
+
     let exported = folder.json(&["export", "--proof", "digit.proof", "-o", "export"]);
     for file in exported["files"].as_array().expect("files") {
         assert!(folder.path(file["file"].as_str().expect("a path")).exists());
     }
+    // The example wants a public input, and the id is the one that a registry gives.
+    assert_eq!(exported["example"], false);
+    assert_eq!(exported["registered_as"], registration["id"]);
     for file in [
         "digits.seal",
         "keys/pk.seal",

@@ -25,7 +25,15 @@ const LAYOUT_FIGURES: [&str; 7] = [
     "fixed_columns",
     "bits",
 ];
-const PROOF_FIGURES: [&str; 4] = ["proof_bytes", "deploy_gas", "verify_gas", "calldata_bytes"];
+const PROOF_FIGURES: [&str; 7] = [
+    "proof_bytes",
+    "deploy_gas",
+    "verify_gas",
+    "execution_gas",
+    "calldata_gas",
+    "calldata_floor_gas",
+    "calldata_bytes",
+];
 /// Calldata costs by its non-zero bytes, and those vary from proof to proof.
 const GAS_TOLERANCE: f64 = 0.01;
 

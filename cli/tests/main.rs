@@ -5,4 +5,5 @@ mod digits;
 mod golden;
 mod on_chain;
 mod provers;
+mod srs;
 mod support;

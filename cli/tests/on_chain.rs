@@ -53,6 +53,151 @@ fn program() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// Folders with the programs of anvil, forge and cast.
+fn foundry() -> Vec<PathBuf> {
+    let Ok(packages) = fs::read_dir(repository("verifier-contract/node_modules/@foundry-rs"))
+    else {
+        return vec![];
+    };
+    packages
+        .filter_map(|package| Some(package.ok()?.path().join("bin")))
+        .collect()
+}
+
+/// The commands of `docs/solidity.md`, as they stand there.
+#[test]
+fn solidity_walkthrough() {
+    let Some(anvil) = Anvil::start() else { return };
+    let text = fs::read_to_string(repository("docs/solidity.md")).expect("the page");
+    let blocks = text.split("```sh\n").skip(1);
+    let commands: String = blocks
+        .map(|block| block.split("```").next().expect("a block ends"))
+        .flat_map(str::lines)
+        .filter(|line| !line.starts_with("anvil"))
+        .map(|line| line.replace("http://127.0.0.1:8545", &anvil.url) + "\n")
+        .collect();
+    let folder = Folder::new();
+    std::os::unix::fs::symlink(repository("fixtures"), folder.path("fixtures")).expect("a link");
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_tensorseal"));
+    let mut path = foundry();
+    path.push(binary.parent().expect("a folder").to_owned());
+    path.extend(std::env::split_paths(
+        &std::env::var_os("PATH").expect("a path"),
+    ));
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &commands])
+        .current_dir(folder.path(""))
+        .env("PATH", std::env::join_paths(path).expect("a path"))
+        .env("FOUNDRY_SOLC", repository("verifier-contract/solc.mjs"))
+        .output()
+        .expect("bash runs");
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    assert!(!stdout.contains("Warning"), "{stdout}");
+    for said in [
+        "registration",
+        "ACCEPTED by the contract",
+        "5 tests passed, 0 failed",
+        // `cast.sh`: true.
+        "0x0000000000000000000000000000000000000000000000000000000000000001",
+    ] {
+        assert!(stdout.contains(said), "no `{said}` in {stdout}\n{stderr}");
+    }
+    let refused = ["8be2934e", "PointNotOnCurve"];
+    assert!(refused.iter().any(|said| stderr.contains(said)), "{stderr}");
+    // The answer is the proved output.
+    let output = fs::read_to_string(folder.path("oracle-project/args/output.txt")).expect("output");
+    let expected: Vec<&str> = output.trim().trim_matches(['[', ']']).split(',').collect();
+    let answer = stdout.lines().last().expect("the answer");
+    let answered: Vec<&str> = answer
+        .trim_matches(['[', ']'])
+        .split(", ")
+        .filter_map(|value| value.split(' ').next())
+        .collect();
+    assert_eq!(answered, expected);
+}
+
+/// Accounts, chain ids, dry runs, and deployments that are there already.
+#[test]
+fn a_model_is_registered_on_a_chain() {
+    let Some(anvil) = Anvil::start() else { return };
+    let folder = Folder::new();
+    folder.compile_digits();
+    folder.json(&["setup", "--model", "digits.seal", "--dev"]);
+    folder.write("password", b"seal\n");
+    let keystore = repository("verifier-contract/tests/fixtures/keystore.json");
+    let rpc = ["--rpc-url", &anvil.url, "--chain-id", "31337"];
+    let account = [
+        &rpc[..],
+        &["--keystore", &keystore, "--password-file", "password"],
+    ]
+    .concat();
+    let register = ["register", "--metadata-uri", "ipfs://digits"];
+
+    let wrong = ["--rpc-url", &anvil.url, "--chain-id", "1"];
+    let line = folder.fails(2, &[&register[..], &wrong].concat());
+    assert!(line.contains("serves chain 31337, not 1"), "{line}");
+    let line = folder.fails(
+        2,
+        &[&register[..], &rpc, &["--keystore", &keystore]].concat(),
+    );
+    assert!(line.contains("TENSORSEAL_KEYSTORE_PASSWORD"), "{line}");
+    let line = folder.fails(
+        2,
+        &[&["register", "--metadata-uri", "a b"][..], &account].concat(),
+    );
+    assert!(line.contains("metadata URI"), "{line}");
+
+    let dry = |folder: &Folder| folder.json(&[&register[..], &rpc, &["--dry-run"]].concat());
+    let planned = dry(&folder);
+    let done = |planned: &serde_json::Value| -> Vec<bool> {
+        let steps = planned["steps"].as_array().expect("steps").iter();
+        steps.map(|step| step["done"] == true).collect()
+    };
+    assert_eq!(done(&planned), [false; 4]);
+    let estimated = planned["estimated_gas"].as_u64().expect("gas");
+
+    let out = ["-o", "deployment.json"];
+    let registered = folder.json(&[&register[..], &account, &out].concat());
+    assert_eq!(registered["chain_id"], 31337);
+    let sent = registered["sent"].as_array().expect("transactions");
+    assert_eq!(sent.len(), 4);
+    assert!(
+        sent.iter()
+            .all(|s| s["receipt"]["block"].as_u64() > Some(0))
+    );
+    let gas = registered["deploy_gas"].as_u64().expect("gas");
+    assert!(
+        estimated > gas / 2 && estimated < 2 * gas,
+        "{estimated} for {gas}"
+    );
+    assert_eq!(planned["steps"][0]["address"], registered["verifier"]);
+    assert_eq!(done(&dry(&folder)), [true; 4]);
+    // Again: nothing is sent, and the receipts stay.
+    let again = folder.json(&[&register[..], &account, &out].concat());
+    assert_eq!(again["sent"], registered["sent"]);
+    // The same addresses without the file; the contracts are there, so no account is needed.
+    let deployed = folder.json(&[&["deploy"][..], &rpc].concat());
+    assert_eq!(deployed["verifier"], registered["verifier"]);
+    assert_eq!(deployed["sent"], serde_json::json!([]));
+    // Nor is it created plainly.
+    let plain = folder.json(
+        &[
+            &["deploy", "--plain-create", "-o", "plain.json"][..],
+            &account,
+        ]
+        .concat(),
+    );
+    assert_eq!(
+        plain["sent"],
+        serde_json::json!([]),
+        "what is there is used"
+    );
+}
+
 #[test]
 fn a_proof_is_verified_on_a_chain() {
     let Some(anvil) = Anvil::start() else { return };
@@ -92,6 +237,31 @@ fn a_proof_is_verified_on_a_chain() {
         (&asked["accepted"], &asked["verify_gas"]),
         (&true.into(), &serde_json::Value::Null)
     );
+
+    let dry = folder.json(&[&verify[..], &["--rpc-url", &anvil.url, "--dry-run"]].concat());
+    assert_eq!(
+        (&dry["accepted"], &dry["transaction"]),
+        (&true.into(), &serde_json::Value::Null)
+    );
+    assert!(dry["verify_gas"].as_u64().expect("an estimate") > 100_000);
+
+    // Through the registry: not before the model is registered.
+    let registry = [
+        "verify-onchain",
+        "--proof",
+        "p",
+        "--registry",
+        "--metadata-uri",
+        "ipfs://d",
+    ];
+    let line = folder.fails(
+        2,
+        &[&registry[..], &["--rpc-url", &anvil.url, "--dry-run"]].concat(),
+    );
+    assert!(line.contains("model registry"), "{line}");
+    let sent = folder.json(&[&registry[..], &account].concat());
+    assert_eq!(sent["accepted"], true);
+    assert!(sent["transaction"].is_string() && sent["registration"]["id"].is_string());
 
     // Addresses that hold something else.
     let text = fs::read_to_string(folder.path("deployment.json")).expect("the deployment");

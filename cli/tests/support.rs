@@ -66,6 +66,7 @@ impl Folder {
             .args(arguments)
             .current_dir(self.0.path())
             .env_remove("TENSORSEAL_PRIVATE_KEY")
+            .env_remove("TENSORSEAL_KEYSTORE_PASSWORD")
             .output()
             .expect("the command starts");
         Ran {

@@ -173,6 +173,18 @@ pub enum ArtifactError {
     },
 }
 
+impl ArtifactError {
+    /// The error for a file that could not be opened or read.
+    #[must_use]
+    pub fn unreadable(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::NotFound { path },
+            _ => Self::Io { path, source },
+        }
+    }
+}
+
 /// The bytes of an artifact.
 #[must_use]
 pub fn encode(kind: Kind, flags: Flags, payload: &[u8]) -> Vec<u8> {
@@ -189,11 +201,64 @@ pub fn encode(kind: Kind, flags: Flags, payload: &[u8]) -> Vec<u8> {
 /// # Errors
 /// Whatever is wrong with the bytes, see [`ArtifactError`].
 pub fn decode(bytes: Vec<u8>, kind: Kind, path: &Path) -> Result<Artifact, ArtifactError> {
+    let (found, flags) = check(&bytes, kind, path)?;
+    expect_kind(found, kind, path)?;
+    let mut payload = bytes;
+    payload.truncate(payload.len() - HASH_BYTES);
+    payload.drain(..HEADER_BYTES);
+    Ok(Artifact {
+        kind,
+        flags,
+        payload,
+    })
+}
+
+/// Checks that bytes are an artifact of any kind, hash included, and tells what the header says; the errors
+/// name `path` and the kind `expected`.
+///
+/// # Errors
+/// Whatever is wrong with the bytes, see [`ArtifactError`].
+pub fn check(bytes: &[u8], expected: Kind, path: &Path) -> Result<(Kind, Flags), ArtifactError> {
+    let head = parse_header(bytes, expected, path)?;
+    let (content, hash) = bytes.split_at(bytes.len() - HASH_BYTES);
+    if Keccak256::digest(content)[..] != *hash {
+        return Err(ArtifactError::Corrupt {
+            path: path.to_owned(),
+        });
+    }
+    Ok(head)
+}
+
+/// What the header says and the payload, for a reader that does not use all of it and has another way to
+/// check what it uses: the hash over everything is **not** checked.
+pub(crate) fn unhashed_payload<'a>(
+    bytes: &'a [u8],
+    kind: Kind,
+    path: &Path,
+) -> Result<(Flags, &'a [u8]), ArtifactError> {
+    let (found, flags) = parse_header(bytes, kind, path)?;
+    expect_kind(found, kind, path)?;
+    Ok((flags, &bytes[HEADER_BYTES..bytes.len() - HASH_BYTES]))
+}
+
+fn expect_kind(found: Kind, expected: Kind, path: &Path) -> Result<(), ArtifactError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(ArtifactError::WrongKind {
+        path: path.to_owned(),
+        expected,
+        found,
+    })
+}
+
+/// The header's kind and flags; the length it states is that of `bytes`.
+fn parse_header(bytes: &[u8], expected: Kind, path: &Path) -> Result<(Kind, Flags), ArtifactError> {
     let path = || path.to_owned();
     if !bytes.starts_with(&MAGIC[..bytes.len().min(MAGIC.len())]) || bytes.is_empty() {
         return Err(ArtifactError::NotTensorseal {
             path: path(),
-            expected: kind,
+            expected,
         });
     }
     let found = bytes.len() as u64;
@@ -212,8 +277,7 @@ pub fn decode(bytes: Vec<u8>, kind: Kind, path: &Path) -> Result<Artifact, Artif
             found: head[5],
         });
     }
-    let Some(found_kind) = Kind::from_byte(head[6]).filter(|_| head[7] & !FLAG_INSECURE == 0)
-    else {
+    let Some(kind) = Kind::from_byte(head[6]).filter(|_| head[7] & !FLAG_INSECURE == 0) else {
         return Err(ArtifactError::DamagedHeader { path: path() });
     };
     let mut length = [0u8; 8];
@@ -233,28 +297,10 @@ pub fn decode(bytes: Vec<u8>, kind: Kind, path: &Path) -> Result<Artifact, Artif
             found,
         });
     }
-    let content = bytes.len() - HASH_BYTES;
-    if Keccak256::digest(&bytes[..content])[..] != bytes[content..] {
-        return Err(ArtifactError::Corrupt { path: path() });
-    }
-    if found_kind != kind {
-        return Err(ArtifactError::WrongKind {
-            path: path(),
-            expected: kind,
-            found: found_kind,
-        });
-    }
     let flags = Flags {
         insecure: head[7] & FLAG_INSECURE != 0,
     };
-    let mut payload = bytes;
-    payload.truncate(content);
-    payload.drain(..HEADER_BYTES);
-    Ok(Artifact {
-        kind,
-        flags,
-        payload,
-    })
+    Ok((kind, flags))
 }
 
 /// Writes an artifact to `path`, replacing what is there only when all of it is on disk.
@@ -295,19 +341,10 @@ pub fn write(path: &Path, kind: Kind, flags: Flags, payload: &[u8]) -> Result<()
 /// # Errors
 /// Whatever is wrong with the file, see [`ArtifactError`].
 pub fn read(path: &Path, kind: Kind) -> Result<Artifact, ArtifactError> {
-    let fail = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => ArtifactError::NotFound {
-            path: path.to_owned(),
-        },
-        _ => ArtifactError::Io {
-            path: path.to_owned(),
-            source,
-        },
-    };
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|mut file| file.read_to_end(&mut bytes))
-        .map_err(fail)?;
+        .map_err(|source| ArtifactError::unreadable(path, source))?;
     decode(bytes, kind, path)
 }
 

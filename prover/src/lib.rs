@@ -66,6 +66,7 @@
 //! | [`verify`](mod@verify) | the verifier |
 //! | [`transcript`] | Keccak-256 Fiat-Shamir, shared with the EVM |
 //! | [`artifact`] | the container of every file |
+//! | [`mapped`] | files as slices |
 
 pub mod artifact;
 mod bytes;
@@ -74,6 +75,7 @@ pub mod fast;
 #[doc(hidden)]
 pub mod kernels;
 pub mod keys;
+pub mod mapped;
 mod msm;
 pub mod plain;
 mod small;

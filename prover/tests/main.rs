@@ -22,7 +22,7 @@ use tensorseal_prover::{
     KeyError, KeygenError, ProveError, ProveOptions, ProvingKey, Srs, SynthesisError, VerifyError,
     VerifyingKey, fast, keygen,
     keys::ShapeError,
-    prove, prove_with,
+    prove, prove_with, srs,
     transcript::{KeccakRead, KeccakWrite, POINT_BYTES, SCALAR_BYTES, TranscriptError},
     verify,
 };
@@ -94,6 +94,36 @@ fn the_fast_prover_gives_the_plain_provers_bytes() {
             assert_eq!(proof, plain, "{phases} phases");
         }
     }
+}
+
+/// snarkjs's own file, made by `fixtures/srs/make.sh`.
+#[test]
+fn proofs_under_an_imported_srs_are_accepted() {
+    let file = include_bytes!("../../fixtures/srs/snarkjs_5.ptau");
+    let imported = srs::import(file, Some(K), rng(), &mut |_| {}).unwrap().srs;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("srs.seal");
+    imported.save(&path).unwrap();
+    let srs = Srs::load_for(&path, K).unwrap();
+    let toy = Toy::new(3);
+    let instances = toy.instances();
+    let pk = keygen(&srs, &toy, &INSTANCE_ROWS).unwrap();
+    assert!(!pk.vk().is_insecure());
+    let proof = prove(&srs, &pk, &toy, &instances, rng()).unwrap();
+    verify(pk.vk(), &instances, &proof).unwrap();
+    assert!(halo2_accepts(&srs, &toy, &instances, &proof));
+    let prover = fast::Prover::new(&imported, &pk, 0).unwrap();
+    let options = ProveOptions::default();
+    assert_eq!(
+        prover.prove(options, &toy, &instances, rng()).unwrap(),
+        proof
+    );
+    // Under the development SRS it is no proof, nor the other way round.
+    let (_, dev_pk, _) = setup(3);
+    assert_eq!(
+        verify(dev_pk.vk(), &instances, &proof),
+        Err(VerifyError::Rejected)
+    );
 }
 
 #[test]

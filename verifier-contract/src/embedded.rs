@@ -3,9 +3,14 @@
 /// Profile, source, artifact.
 const EMBEDDED: &[(&str, &str, &str)] = &[
     (
-        "w2f8b1t1",
-        include_str!("../contracts/profiles/w2f8b1t1.sol"),
-        include_str!("../contracts/profiles/w2f8b1t1.json"),
+        "w4f8b1t2x8",
+        include_str!("../contracts/profiles/w4f8b1t2x8.sol"),
+        include_str!("../contracts/profiles/w4f8b1t2x8.json"),
+    ),
+    (
+        "w8f32b1t2x8",
+        include_str!("../contracts/profiles/w8f32b1t2x8.sol"),
+        include_str!("../contracts/profiles/w8f32b1t2x8.json"),
     ),
     (
         "w4f16b2t1",
@@ -33,9 +38,9 @@ const EMBEDDED: &[(&str, &str, &str)] = &[
         include_str!("../contracts/profiles/w4f128b2t2.json"),
     ),
     (
-        "w2f8b1t1h",
-        include_str!("../contracts/profiles/w2f8b1t1h.sol"),
-        include_str!("../contracts/profiles/w2f8b1t1h.json"),
+        "w4f8b1t2x8h",
+        include_str!("../contracts/profiles/w4f8b1t2x8h.sol"),
+        include_str!("../contracts/profiles/w4f8b1t2x8h.json"),
     ),
     (
         "w4f32b2t2h",

@@ -1,4 +1,4 @@
-//! An EVM in process (revm, Osaka rules): deploys verifiers and keys and runs `verify`, without a node.
+//! An EVM in process (revm, Osaka rules): deploys verifiers, keys and registries and runs `verify`, without a node.
 
 use revm::{
     Context, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext,
@@ -87,8 +87,28 @@ impl GasReport {
     }
 }
 
+/// What a contract emitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Hash of the event's signature, then its indexed fields.
+    pub topics: Vec<[u8; 32]>,
+    /// The other fields, ABI-encoded.
+    pub data: Vec<u8>,
+}
+
+/// A call that has changed the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// What it returned.
+    pub output: Vec<u8>,
+    /// Gas of the whole transaction.
+    pub gas: u64,
+    /// What was emitted.
+    pub events: Vec<Event>,
+}
+
 /// An empty chain with one account that pays nothing.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct EmbeddedEvm {
     database: InMemoryDB,
     nonce: u64,
@@ -160,12 +180,36 @@ impl EmbeddedEvm {
         self.deploy(&key.to_initcode())
     }
 
-    /// Calls the verifier at `verifier`; the proof is accepted if this returns at all.
+    /// Calls a contract and keeps what it changes.
     ///
     /// # Errors
     /// [`EvmError::Refused`] with the contract's reason, or why the call did not end.
-    pub fn verify(&mut self, verifier: [u8; 20], calldata: &[u8]) -> Result<GasReport, EvmError> {
-        let (output, gas) = self.call(verifier, calldata)?;
+    pub fn send(&mut self, to: [u8; 20], calldata: &[u8]) -> Result<Sent, EvmError> {
+        let to = TxKind::Call(Address::from(to));
+        match self.execute(to, calldata, true)? {
+            ExecutionResult::Success {
+                gas, output, logs, ..
+            } => Ok(Sent {
+                output: output.into_data().to_vec(),
+                gas: gas.tx_gas_used(),
+                events: logs
+                    .into_iter()
+                    .map(|log| Event {
+                        topics: log.topics().iter().map(|topic| topic.0).collect(),
+                        data: log.data.data.to_vec(),
+                    })
+                    .collect(),
+            }),
+            other => Err(failure(other)),
+        }
+    }
+
+    /// Calls the verifier or the registry at `contract`, changing nothing; the proof is accepted if this returns at all.
+    ///
+    /// # Errors
+    /// [`EvmError::Refused`] with the contract's reason, or why the call did not end.
+    pub fn verify(&mut self, contract: [u8; 20], calldata: &[u8]) -> Result<GasReport, EvmError> {
+        let (output, gas) = self.call(contract, calldata)?;
         let mut one = [0; 32];
         one[31] = 1;
         if output != one {
@@ -176,7 +220,7 @@ impl EmbeddedEvm {
         Ok(gas)
     }
 
-    /// Calls a contract; what it returns. Nothing that the call does is kept.
+    /// Calls a contract, changing nothing; what it returns.
     ///
     /// # Errors
     /// [`EvmError`] as for [`verify`](Self::verify).

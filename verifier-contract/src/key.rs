@@ -6,12 +6,13 @@
 //! |---|---|
 //! | 0 | profile id: magic `TSVK`, version, 24 bytes of the constraint system's hash |
 //! | 1 | `k` |
-//! | 2 | rows of the instance |
+//! | 2 | public values of each instance column |
 //! | 3 | `transcript_repr`, halo2's hash of the whole key |
 //! | 4, 5 | `n^-1`, `ω^-1` |
 //! | 6 to 9 | `g2`: `x` then `y`, imaginary part first |
 //! | 10 to 13 | `s·g2`, likewise |
 //! | then | `ω^r` for each rotation `r` of the profile but 0, ascending |
+//! | then | for each opening set of several points `ω^(r_m)`, its interpolation weights `1 / Π_(l≠m) (ω^(r_m) - ω^(r_l))` |
 //! | then | the fixed commitments, `x` then `y`; the point at infinity is two zeros |
 //!
 //! The contract reads this with `EXTCODECOPY`. It compares word 0 with its own profile and trusts the rest:
@@ -114,6 +115,16 @@ pub enum KeyError {
         /// The key's `k`.
         k: u32,
     },
+    /// The instance columns end between two public values.
+    #[error(
+        "{rows} instance rows, and the profile has a public value every {stride}; make that a multiple"
+    )]
+    Stride {
+        /// Rows of an instance column.
+        rows: usize,
+        /// The profile's stride.
+        stride: usize,
+    },
     /// The instance columns differ in length.
     #[error(
         "instance columns of {found:?} rows, and the contract wants one length; pad the shorter with zeros"
@@ -167,7 +178,7 @@ pub struct KeyData {
     pub id: [u8; 32],
     /// `n = 2^k` rows.
     pub k: u32,
-    /// Rows of the instance that a proof has.
+    /// Public values of each instance column that a proof has.
     pub instance_rows: usize,
     /// halo2's hash of the verifying key.
     pub transcript_repr: Fr,
@@ -177,6 +188,8 @@ pub struct KeyData {
     pub s_g2: G2Affine,
     /// Rotations whose `ω^r` the code holds.
     pub rotations: Vec<i32>,
+    /// Point sets, as rotations, whose interpolation weights the code holds.
+    pub interpolations: Vec<Vec<i32>>,
     /// Commitments of the fixed columns.
     pub fixed_commitments: Vec<G1Affine>,
 }
@@ -195,6 +208,16 @@ fn invert(a: Fr) -> Fr {
     Option::from(a.invert()).expect("powers of 2 and roots of unity are not 0")
 }
 
+/// `1 / Π_(l≠m) (ω^(r_m) - ω^(r_l))` for each point `m` of a set. No factor is 0 where `k` keeps the rotations apart.
+fn interpolation_weights(k: u32, rotations: &[i32]) -> Vec<Fr> {
+    let points: Vec<Fr> = rotations.iter().map(|r| omega_power(k, *r)).collect();
+    let weight = |m: usize| {
+        let others = (0..points.len()).filter(|l| *l != m);
+        invert(others.map(|l| points[m] - points[l]).product())
+    };
+    (0..points.len()).map(weight).collect()
+}
+
 impl KeyData {
     /// Collects the key of a circuit whose instance columns have `instance_rows` rows.
     ///
@@ -206,20 +229,28 @@ impl KeyData {
         instance_rows: usize,
         srs: &SrsPoints,
     ) -> Result<Self, KeyError> {
-        let own = VerifierLayout::new(layout.profile(), vk.cs());
+        let stride = layout.instance_stride();
+        let own = VerifierLayout::strided(layout.profile(), vk.cs(), stride);
         let found = own.map_or([0; 32], |l| l.id());
         check_id(layout, &found)?;
         if srs.g1 != G1Affine::generator() {
             return Err(KeyError::Generator);
         }
+        if !instance_rows.is_multiple_of(stride) {
+            return Err(KeyError::Stride {
+                rows: instance_rows,
+                stride,
+            });
+        }
         let key = Self {
             id: found,
             k: vk.get_domain().k,
-            instance_rows,
+            instance_rows: instance_rows / stride,
             transcript_repr: vk.transcript_repr(),
             g2: srs.g2,
             s_g2: srs.s_g2,
             rotations: layout.rotations.clone(),
+            interpolations: layout.interpolations().map(<[i32]>::to_vec).collect(),
             fixed_commitments: vk.fixed_commitments().clone(),
         };
         key.check_sizes(layout)?;
@@ -290,19 +321,20 @@ impl KeyData {
         put(self.transcript_repr);
         put(invert(Fr::from(1 << self.k)));
         put(omega_power(self.k, -1));
-        let omegas: Vec<Fr> = self
-            .rotations
+        let omegas = self.rotations.iter().map(|r| omega_power(self.k, *r));
+        let weights = self
+            .interpolations
             .iter()
-            .map(|r| omega_power(self.k, *r))
-            .collect();
+            .flat_map(|set| interpolation_weights(self.k, set));
+        let domain: Vec<Fr> = omegas.chain(weights).collect();
         for point in [&self.g2, &self.s_g2] {
             for coordinate in [point.x, point.y] {
                 code.extend(base_bytes(&coordinate.c1));
                 code.extend(base_bytes(&coordinate.c0));
             }
         }
-        for omega in omegas {
-            code.extend(scalar_bytes(&omega));
+        for value in domain {
+            code.extend(scalar_bytes(&value));
         }
         for point in &self.fixed_commitments {
             code.extend(point_bytes(point));
@@ -368,6 +400,7 @@ impl KeyData {
             g2: g2_point(code, 6)?,
             s_g2: g2_point(code, 10)?,
             rotations: layout.rotations.clone(),
+            interpolations: layout.interpolations().map(<[i32]>::to_vec).collect(),
             fixed_commitments: Vec::new(),
         };
         key.check_sizes(layout)?;
@@ -387,7 +420,13 @@ impl KeyData {
                 omega_power(k, *rotation),
             )?;
         }
-        let first = KEY_FIXED_WORDS + key.rotations.len();
+        let mut first = KEY_FIXED_WORDS + key.rotations.len();
+        for set in &key.interpolations {
+            for weight in interpolation_weights(k, set) {
+                domain(first, "an interpolation weight", weight)?;
+                first += 1;
+            }
+        }
         key.fixed_commitments = (0..layout.fixed_columns)
             .map(|c| g1_point(code, first + 2 * c))
             .collect::<Result<_, _>>()?;

@@ -10,6 +10,8 @@
 //! | [`profiles`] | the contracts of the known profiles, with their bytecode |
 //! | [`key`] | a verifying key as a data contract, and back |
 //! | [`calldata`] | the call `verify(address,uint256[],bytes)` |
+//! | [`registry`] | the model registry: its contract, model ids, calldata |
+//! | [`project`] | a Foundry project around a model |
 //! | [`evm`] | runs contracts in process |
 //! | [`chain`] | deploys and verifies over JSON-RPC |
 //! | [`revert`] | the contract's reasons for refusing |
@@ -24,4 +26,6 @@ pub mod codegen;
 pub mod evm;
 pub mod key;
 pub mod profiles;
+pub mod project;
+pub mod registry;
 pub mod revert;

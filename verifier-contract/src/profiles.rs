@@ -6,6 +6,7 @@
 //! fresh generation and compilation.
 
 use serde::{Deserialize, Serialize};
+use sha3::{Digest, Keccak256};
 
 use crate::codegen::VerifierLayout;
 
@@ -68,6 +69,20 @@ pub struct Embedded {
     pub bytecode: Vec<u8>,
     /// Length of the deployed code.
     pub runtime_bytes: usize,
+}
+
+impl Embedded {
+    /// The deployed code: creation code ends with it, since the contract has neither constructor nor immutables.
+    #[must_use]
+    pub fn code(&self) -> &[u8] {
+        &self.bytecode[self.bytecode.len() - self.runtime_bytes..]
+    }
+
+    /// Keccak-256 of the deployed code, the same on every chain.
+    #[must_use]
+    pub fn code_hash(&self) -> [u8; 32] {
+        Keccak256::digest(self.code()).into()
+    }
 }
 
 /// Names of the profiles that have a verifier.

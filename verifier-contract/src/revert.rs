@@ -4,6 +4,13 @@ use sha3::{Digest, Keccak256};
 
 use crate::codegen::ERRORS;
 
+/// Signatures of the registry's own errors.
+const REGISTRY_ERRORS: [&str; 3] = [
+    "UnknownModel(bytes32)",
+    "NotAModel(address,address)",
+    "NotAVerdict(address)",
+];
+
 /// Why the contract did not accept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -64,6 +71,28 @@ pub enum Refusal {
     /// The proof is well-formed and wrong.
     #[error("the proof is not valid for these public values and this key")]
     PairingFailed,
+    /// The registry does not know the model.
+    #[error("no model 0x{model_id} is registered there; register it first")]
+    UnknownModel {
+        /// Its id, in hex.
+        model_id: String,
+    },
+    /// The registry does not take the pair for a model.
+    #[error(
+        "0x{verifier} is no verifier, or 0x{key} no key of its profile; deploy both, then register them"
+    )]
+    NotAModel {
+        /// Address given for the verifier, in hex.
+        verifier: String,
+        /// Address given for the key, in hex.
+        key: String,
+    },
+    /// The registered verifier neither accepted nor reverted.
+    #[error("the model's verifier 0x{verifier} gave no verdict; it is none of tensorseal's")]
+    NotAVerdict {
+        /// Its address, in hex.
+        verifier: String,
+    },
     /// The arguments' ABI could not be read.
     #[error(
         "the calldata is too short for its arguments, or holds another call; take it from `encode_verify`"
@@ -92,6 +121,7 @@ impl Refusal {
         };
         let signature = ERRORS
             .iter()
+            .chain(&REGISTRY_ERRORS)
             .find(|e| Keccak256::digest(e)[..4] == selector[..]);
         // Values are offsets and lengths; one beyond 64 bits is as wrong as the largest.
         let words: Vec<u64> = words
@@ -119,6 +149,16 @@ impl Refusal {
             (Some("PointNotOnCurve"), &[offset]) => Self::PointNotOnCurve { offset },
             (Some("PrecompileFailed"), &[precompile]) => Self::PrecompileFailed { precompile },
             (Some("PairingFailed"), []) => Self::PairingFailed,
+            (Some("UnknownModel"), [_]) => Self::UnknownModel {
+                model_id: hex::encode(&data[4..]),
+            },
+            (Some("NotAModel"), [_, _]) => Self::NotAModel {
+                verifier: hex::encode(&data[16..36]),
+                key: hex::encode(&data[48..]),
+            },
+            (Some("NotAVerdict"), [_]) => Self::NotAVerdict {
+                verifier: hex::encode(&data[16..]),
+            },
             _ => unknown(),
         }
     }

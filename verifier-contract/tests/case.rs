@@ -2,14 +2,20 @@
 
 use std::path::PathBuf;
 
-use ff::Field;
-use halo2_proofs::{halo2curves::bn256::Fr, plonk::Circuit};
+use ff::{Field, PrimeField};
+use halo2_proofs::{
+    halo2curves::{
+        CurveAffine,
+        bn256::{Fq, Fr, G1Affine},
+    },
+    plonk::Circuit,
+};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use tensorseal_circuits::profile::Profile;
 use tensorseal_prover::{ProvingKey, Srs, keygen, prove, verify};
 use tensorseal_verifier_contract::{
-    calldata::{encode_verify, encode_words},
+    calldata::{encode_verify, encode_verify_batch, encode_words},
     codegen::VerifierLayout,
     evm::{Deployment, EmbeddedEvm, EvmError, GasReport},
     key::KeyData,
@@ -22,8 +28,9 @@ use crate::circuits::{Idle, Shape, TestCircuit};
 /// Rows of the public values in every case that has some.
 const ROWS: usize = 4;
 
+/// This crate's folder; the fuzzer's crate, which shares this file, stands beside it.
 pub(crate) fn crate_dir() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../verifier-contract")
 }
 
 /// The committed bytecode of a contract.
@@ -61,25 +68,36 @@ impl Case {
             public_rows: ROWS,
         };
         let initcode = initcode("tests/contracts", &shape.name());
-        Self::new(&shape.name(), &circuit, circuit.instances(), k, initcode)
+        Self::new(&shape.name(), &circuit, circuit.instances(), 1, k, initcode)
     }
 
     /// A real profile.
     pub(crate) fn profile(profile: Profile) -> Self {
         let initcode = initcode("contracts/profiles", &profile.name());
         let column = |l: usize| {
-            (0..ROWS)
-                .map(|row| Fr::from((l * ROWS + row) as u64))
-                .collect()
+            let mut values = vec![Fr::ZERO; ROWS * profile.fold];
+            for row in 0..ROWS {
+                values[row * profile.fold] = Fr::from((l * ROWS + row) as u64);
+            }
+            values
         };
         let instances = (0..profile.lanes).map(column).collect();
-        Self::new(&profile.name(), &Idle(profile), instances, 6, initcode)
+        let (name, idle) = (profile.name(), Idle(profile));
+        Self::new(
+            &name,
+            &idle,
+            instances,
+            profile.fold,
+            6 + profile.fold.ilog2(),
+            initcode,
+        )
     }
 
     fn new<C: Circuit<Fr>>(
         name: &str,
         circuit: &C,
         instances: Vec<Vec<Fr>>,
+        stride: usize,
         k: u32,
         initcode: Vec<u8>,
     ) -> Self {
@@ -88,7 +106,7 @@ impl Case {
         let pk = keygen(&srs, circuit, &rows).unwrap();
         let rng = ChaCha20Rng::seed_from_u64(7);
         let proof = prove(&srs, &pk, circuit, &instances, rng).unwrap();
-        let layout = VerifierLayout::new(name, pk.vk().halo2().cs()).unwrap();
+        let layout = VerifierLayout::strided(name, pk.vk().halo2().cs(), stride).unwrap();
         let key = KeyData::of(&layout, pk.vk()).unwrap();
         let mut evm = EmbeddedEvm::new();
         let verifier = evm.deploy(&initcode).unwrap();
@@ -104,6 +122,46 @@ impl Case {
             verifier,
             registered,
         }
+    }
+
+    /// Public values and proof of another witness under the same key; the case is one of [`shape`](Self::shape)'s.
+    pub(crate) fn another(&self, shape: Shape, start: u64) -> (Vec<Vec<Fr>>, Vec<u8>) {
+        let circuit = TestCircuit {
+            shape,
+            start,
+            steps: 9,
+            public_rows: ROWS,
+        };
+        let (srs, instances) = (Srs::dev(self.key.k).unwrap(), circuit.instances());
+        let rng = ChaCha20Rng::seed_from_u64(start);
+        let proof = prove(&srs, &self.pk, &circuit, &instances, rng).unwrap();
+        (instances, proof)
+    }
+
+    /// Execution gas of a batch, which costs the same whichever proofs it holds.
+    pub(crate) fn batch_gas(&mut self, proofs: usize) -> u64 {
+        let batch = vec![(self.instances.clone(), self.proof.clone()); proofs];
+        let calldata = encode_verify_batch(&self.layout, self.registered.address, &batch).unwrap();
+        self.call(&calldata).unwrap().execution
+    }
+
+    /// The point that stands in 64 bytes of a proof.
+    pub(crate) fn point(bytes: &[u8]) -> G1Affine {
+        let coordinate = |bytes: &[u8]| {
+            let mut bytes: [u8; 32] = bytes.try_into().unwrap();
+            bytes.reverse();
+            Fq::from_repr(bytes).unwrap()
+        };
+        G1Affine::from_xy(coordinate(&bytes[..32]), coordinate(&bytes[32..64])).unwrap()
+    }
+
+    pub(crate) fn point_bytes(point: G1Affine) -> [u8; 64] {
+        let mut bytes = [0; 64];
+        for (out, coordinate) in bytes.chunks_mut(32).zip([point.x, point.y]) {
+            out.copy_from_slice(&coordinate.to_repr());
+            out.reverse();
+        }
+        bytes
     }
 
     pub(crate) fn calldata(&self) -> Vec<u8> {
@@ -133,6 +191,7 @@ impl Case {
             bytes
         };
         let words: Vec<[u8; 32]> = (0..rows)
+            .step_by(self.layout.instance_stride())
             .flat_map(|row| instances.iter().map(move |c| word(row, c)))
             .collect();
         self.call(&encode_words(self.registered.address, &words, proof))

@@ -286,11 +286,23 @@ impl Circuit<Fr> for Idle {
         layouter.assign_region(
             || "rows that compute nothing",
             |mut region| {
+                let p = self.0;
                 for row in 0..8 {
-                    region.assign_fixed(columns.fixed[fixed::ACTIVE], row, Fr::ONE);
-                    let lanes = &columns.fixed[fixed::LANE0..self.0.hash_fixed(HashFixed::Op)];
-                    for (l, lane) in lanes.iter().enumerate() {
-                        region.assign_fixed(*lane, row, Fr::from((7 * l + row + 1) as u64));
+                    let mut put = |i: usize, value: usize| {
+                        let place = p.fixed_place(i);
+                        let column = columns.fixed[place.column];
+                        region.assign_fixed(
+                            column,
+                            row * p.fold + place.slot,
+                            Fr::from(value as u64),
+                        );
+                    };
+                    put(fixed::ACTIVE, 1);
+                    for i in fixed::LANE0..p.hash_fixed(HashFixed::Op) {
+                        put(i, 7 * (i - fixed::LANE0) + row + 1);
+                    }
+                    if let Some(base) = p.base() {
+                        region.assign_fixed(columns.fixed[base], row * p.fold, Fr::ONE);
                     }
                 }
                 Ok(())

@@ -23,6 +23,9 @@ struct Cost {
     calldata_floor_gas: u64,
     execution_gas: u64,
     transaction_gas: u64,
+    /// Execution of a batch of 16 proofs, and what each but the first adds.
+    batch_of_16_gas: u64,
+    batch_marginal_gas: u64,
 }
 
 pub(crate) fn check() {
@@ -31,6 +34,7 @@ pub(crate) fn check() {
         let mut case = Case::profile(*p);
         let calldata = case.calldata();
         let gas = case.call(&calldata).unwrap();
+        let batch_of_16_gas = case.batch_gas(16);
         let cost = Cost {
             verifier_bytes: case.verifier.code_bytes,
             verifier_deploy_gas: case.verifier.gas,
@@ -42,6 +46,8 @@ pub(crate) fn check() {
             calldata_floor_gas: gas.calldata_floor,
             execution_gas: gas.execution,
             transaction_gas: gas.transaction,
+            batch_of_16_gas,
+            batch_marginal_gas: (batch_of_16_gas - case.batch_gas(1)) / 15,
         };
         costs.insert(p.name(), cost);
     }

@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use tensorseal_verifier_contract::{
     chain::{Account, ChainError},
     codegen::{CodegenError, KEY_MAGIC, VerifierLayout, generate},
-    key::{KeyData, KeyError},
+    key::{KeyData, KeyError, MAX_CODE_BYTES},
 };
 
 use crate::{case::Case, circuits::SHAPES};
@@ -73,6 +73,36 @@ fn parsing_refuses_what_is_wrong() {
     let foreign = Case::shape(SHAPES[2]);
     let refused = KeyData::of(&case.layout, foreign.pk.vk()).unwrap_err();
     assert!(matches!(refused, KeyError::Profile { .. }));
+}
+
+/// A key is one data contract, which no model of a profile outgrows: its length is the profile's.
+#[test]
+fn every_profiles_keys_fit_a_contract() {
+    for p in tensorseal_circuits::profile::ALL {
+        let mut cs = ConstraintSystem::default();
+        tensorseal_circuits::circuit::configure(&mut cs, p);
+        let layout = VerifierLayout::strided(&p.name(), &cs, p.fold).unwrap();
+        println!("{}: keys of {} bytes", p.name(), layout.key_bytes());
+        assert!(layout.key_bytes() <= MAX_CODE_BYTES, "{}", p.name());
+    }
+    // A constraint system that is too wide is refused.
+    let mut cs = ConstraintSystem::default();
+    let advice = cs.advice_column();
+    let fixed: Vec<_> = (0..400).map(|_| cs.fixed_column()).collect();
+    cs.create_gate("wide", |v| {
+        let a = v.query_advice(advice, Rotation::cur());
+        let term = |f: &_| a.clone() * v.query_fixed(*f, Rotation::cur());
+        fixed.iter().map(term).collect::<Vec<_>>()
+    });
+    let layout = VerifierLayout::new("wide", &cs).unwrap();
+    let mut code = vec![0; layout.key_bytes()];
+    code[1..33].copy_from_slice(&layout.id());
+    code[64] = 6;
+    // Points that are in their groups, which is checked first.
+    let generators = Case::shape(SHAPES[0]).key.to_code();
+    code[1 + 32 * 6..1 + 32 * 14].copy_from_slice(&generators[1 + 32 * 6..1 + 32 * 14]);
+    let refused = KeyData::parse(&layout, &code).unwrap_err();
+    assert!(matches!(refused, KeyError::TooLong { .. }), "{refused}");
 }
 
 #[test]

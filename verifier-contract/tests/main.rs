@@ -4,12 +4,17 @@
 //! bytecode and the golden file.
 
 mod anvil;
+mod batch;
 mod case;
 mod circuits;
+mod differential;
 mod digest;
 mod gas;
 mod generated;
 mod keys;
+mod mutations;
+mod registered;
+mod registry;
 mod verdicts;
 
 #[test]

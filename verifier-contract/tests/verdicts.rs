@@ -70,6 +70,20 @@ fn every_profiles_contract_accepts() {
     }
 }
 
+/// Rows between public values are no part of the calldata: the contract has zeros there, and Rust refuses others.
+#[test]
+fn rows_between_public_values_are_zero() {
+    let folded = profile::ALL.iter().find(|p| p.fold > 1).unwrap();
+    let case = Case::profile(*folded);
+    let mut wrong = case.instances.clone();
+    wrong[1][folded.fold + 1] = Fr::ONE;
+    assert!(!case.native(&wrong, &case.proof));
+    let refused = encode_verify(&case.layout, [0; 20], &wrong, &case.proof).unwrap_err();
+    assert!(
+        matches!(refused, CalldataError::Between { column: 1, row, .. } if row == folded.fold + 1)
+    );
+}
+
 #[test]
 fn wrong_instances_are_refused() {
     for shape in SHAPES.into_iter().filter(|s| s.public) {

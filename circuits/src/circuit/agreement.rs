@@ -178,8 +178,9 @@ proptest! {
         shape in (1..3usize, 1..7usize, 1..9usize, 1..9usize),
         layers in prop::collection::vec(layer(), 1..4),
         profile in prop::sample::select(&[
-            Profile { lanes: 4, fixed_lanes: 16, limbs: 2, tables: 1, hash: false },
-            Profile { lanes: 8, fixed_lanes: 8, limbs: 2, tables: 2, hash: false },
+            Profile { lanes: 4, fixed_lanes: 16, limbs: 2, tables: 1, fold: 1, hash: false },
+            Profile { lanes: 8, fixed_lanes: 8, limbs: 2, tables: 2, fold: 1, hash: false },
+            Profile { lanes: 2, fixed_lanes: 8, limbs: 2, tables: 1, fold: 4, hash: false },
         ]),
         seed in any::<u64>(),
         input in prop::sample::select(&SHOWN),
@@ -210,7 +211,7 @@ proptest! {
             };
             prop_assert_eq!(digest.compute(ports, tensors), Ok(*value));
         }
-        let instance = witness.scalars();
+        let instance = witness.scalars(&profile);
         let circuit = ModelCircuit::with_witness(layout.clone(), witness);
         let prover = MockProver::run(layout.k, &circuit, instance).expect("it runs");
         prop_assert_eq!(prover.verify(), Ok(()));

@@ -11,19 +11,18 @@ use halo2_proofs::{
 };
 
 use super::hash::hash_gates;
-use crate::profile::{Chain, LIMB_BITS, LOOKUPS_PER_SUM, Profile, boundary, fixed};
+use crate::profile::{Chain, LIMB_BITS, LOOKUPS_PER_SUM, Place, Profile, boundary, fixed};
 
 pub(super) type Expr = Expression<Fr>;
-
-/// Highest degree of a gate; four quotient pieces.
-pub const DEGREE: usize = 5;
 
 /// Columns and challenges.
 #[derive(Clone, Debug)]
 pub struct Columns {
-    /// Advice columns, in [`Profile`] order.
+    /// The profile, which says where each column of the circuit stands among those of halo2.
+    pub profile: Profile,
+    /// Advice columns of halo2.
     pub advice: Vec<Column<Advice>>,
-    /// Fixed columns, in [`fixed`] order.
+    /// Fixed columns of halo2.
     pub fixed: Vec<Column<Fixed>>,
     /// Instance columns, one for each lane.
     pub instance: Vec<Column<Instance>>,
@@ -121,28 +120,32 @@ fn add_fractions(fractions: Vec<(Expr, Expr)>) -> (Expr, Expr) {
 
 fn same(a: &Expr, b: &Expr) -> bool {
     match (a, b) {
-        (Expression::Fixed(a), Expression::Fixed(b)) => a.column_index() == b.column_index(),
+        (Expression::Fixed(a), Expression::Fixed(b)) => {
+            (a.column_index(), a.rotation()) == (b.column_index(), b.rotation())
+        }
         _ => false,
     }
 }
 
 /// Declares the columns and gates of a profile.
 pub fn configure(cs: &mut ConstraintSystem<Fr>, p: &Profile) -> Columns {
-    let fixed = (0..p.fixed_columns()).map(|_| cs.fixed_column()).collect();
-    let instance = (0..p.lanes).map(|_| cs.instance_column()).collect();
-    let mut advice: Vec<_> = (0..p.u())
-        .map(|_| cs.advice_column_in(FirstPhase))
+    let fixed = (0..p.folded_fixed_columns())
+        .map(|_| cs.fixed_column())
         .collect();
-    let second = [(); 4].map(|()| cs.challenge_usable_after(FirstPhase));
-    advice.extend((p.u()..p.sums().end).map(|_| cs.advice_column_in(SecondPhase)));
-    let third = [(); 2].map(|()| cs.challenge_usable_after(SecondPhase));
-    advice.extend((p.sums().end..p.advice_columns()).map(|_| cs.advice_column_in(ThirdPhase)));
+    let instance = (0..p.lanes).map(|_| cs.instance_column()).collect();
+    let [first, second, third] = p.folded_phases();
+    let mut advice: Vec<_> = first.map(|_| cs.advice_column_in(FirstPhase)).collect();
+    let drawn_second = [(); 4].map(|()| cs.challenge_usable_after(FirstPhase));
+    advice.extend(second.map(|_| cs.advice_column_in(SecondPhase)));
+    let drawn_third = [(); 2].map(|()| cs.challenge_usable_after(SecondPhase));
+    advice.extend(third.map(|_| cs.advice_column_in(ThirdPhase)));
     let columns = Columns {
+        profile: *p,
         advice,
         fixed,
         instance,
-        second,
-        third,
+        second: drawn_second,
+        third: drawn_third,
     };
     lookup_gates(cs, p, &columns);
     chain_gates(cs, p, &columns);
@@ -150,28 +153,32 @@ pub fn configure(cs: &mut ConstraintSystem<Fr>, p: &Profile) -> Columns {
     if p.hash {
         hash_gates(cs, p, &columns);
     }
-    cs.set_minimum_degree(DEGREE);
+    cs.set_minimum_degree(p.degree());
     columns
 }
 
-/// Cells of the current row.
+/// Cells of the current row of the circuit.
 pub(super) struct Row<'a, 'b> {
     pub(super) columns: &'a Columns,
     pub(super) cells: &'a mut VirtualCells<'b, Fr>,
 }
 
 impl Row<'_, '_> {
-    pub(super) fn advice(&mut self, i: usize) -> Expr {
+    fn advice_at(&mut self, Place { column, slot }: Place, rows_on: usize) -> Expr {
+        let rotation = slot + rows_on * self.columns.profile.fold;
         self.cells
-            .query_advice(self.columns.advice[i], Rotation::cur())
+            .query_advice(self.columns.advice[column], Rotation(rotation as i32))
+    }
+    pub(super) fn advice(&mut self, i: usize) -> Expr {
+        self.advice_at(self.columns.profile.advice_place(i), 0)
     }
     pub(super) fn next(&mut self, i: usize) -> Expr {
-        self.cells
-            .query_advice(self.columns.advice[i], Rotation::next())
+        self.advice_at(self.columns.profile.advice_place(i), 1)
     }
     pub(super) fn fixed(&mut self, i: usize) -> Expr {
+        let Place { column, slot } = self.columns.profile.fixed_place(i);
         self.cells
-            .query_fixed(self.columns.fixed[i], Rotation::cur())
+            .query_fixed(self.columns.fixed[column], Rotation(slot as i32))
     }
     fn instance(&mut self, i: usize) -> Expr {
         self.cells
@@ -182,6 +189,16 @@ impl Row<'_, '_> {
     }
     fn lanes(&mut self, range: std::ops::Range<usize>) -> Vec<Expr> {
         range.map(|i| self.advice(i)).collect()
+    }
+    /// The gates where they hold: on the first of the `fold` rows of a row of the circuit.
+    pub(super) fn hold(&mut self, gates: Vec<Expr>) -> Vec<Expr> {
+        let Some(base) = self.columns.profile.base() else {
+            return gates;
+        };
+        let base = self
+            .cells
+            .query_fixed(self.columns.fixed[base], Rotation::cur());
+        gates.into_iter().map(|g| base.clone() * g).collect()
     }
 }
 
@@ -261,7 +278,8 @@ fn lookup_gates(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &Columns) {
                 .collect();
             let (denominators, numerators) = add_fractions(fractions);
             let step = row.next(sum) - row.advice(sum);
-            vec![row.fixed(fixed::ACTIVE) * (step * denominators - numerators)]
+            let gate = row.fixed(fixed::ACTIVE) * (step * denominators - numerators);
+            row.hold(vec![gate])
         });
     }
 }
@@ -353,7 +371,9 @@ fn chain_gates(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &Columns) {
         let ub_now = row.advice(ub);
         let ub_gate = active * (row.next(ub) - ub_now.clone()) - factor * ub_now - ends * u;
 
-        vec![acc_gate, cons_gate, mu_gate, z_gate, dot_gate, ub_gate]
+        row.hold(vec![
+            acc_gate, cons_gate, mu_gate, z_gate, dot_gate, ub_gate,
+        ])
     });
 }
 
@@ -383,12 +403,12 @@ fn boundary_gate(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &Columns) 
         }
         let (dot, ub) = (chain(&mut row, Chain::Dot), chain(&mut row, Chain::Ub));
         let mu = chain(&mut row, Chain::Mu);
-        vec![
+        row.hold(vec![
             ends * sums,
             first.clone() * mu,
             first.clone() * dot.clone(),
             first * ub.clone(),
             last * (acc - dot + lambda * (cons - ub)),
-        ]
+        ])
     });
 }

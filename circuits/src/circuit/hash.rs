@@ -102,6 +102,6 @@ pub(super) fn hash_gates(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &C
         let mut gates = vec![power, first, second, third];
         gates.extend(loads);
         gates.push(chain);
-        gates
+        row.hold(gates)
     });
 }

@@ -11,16 +11,16 @@ use std::sync::Arc;
 
 use ff::Field;
 use halo2_proofs::{
-    circuit::{Layouter, SimpleFloorPlanner, Value},
+    circuit::{Layouter, Region, SimpleFloorPlanner, Value},
     halo2curves::bn256::Fr,
     plonk::{Circuit, ConstraintSystem, Error},
 };
 
-pub use gates::{Columns, DEGREE, configure};
+pub use gates::{Columns, configure};
 
 use crate::layout::Layout;
 use crate::profile::{HashFixed, Profile};
-use crate::witness::{Second, Witness, field, phase_columns};
+use crate::witness::{ColumnValues, Phases, Witness, field};
 
 /// A layout, with a witness where something is to be proved.
 #[derive(Clone, Debug)]
@@ -75,82 +75,59 @@ impl Circuit<Fr> for ModelCircuit {
 
     fn synthesize(&self, columns: Columns, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
         let layout = &*self.layout;
-        let phases = phase_columns(&layout.profile);
+        let profile = layout.profile;
+        let mut phases = self.witness.as_deref().map(|w| Phases::new(layout, w));
+        let [first, second, third] = profile.folded_phases();
         layouter.assign_region(
             || "phase 1",
             |mut region| {
-                for (column, values) in columns.fixed.iter().zip(&layout.fixed) {
+                for (i, values) in layout.fixed.iter().enumerate() {
+                    let place = profile.fixed_place(i);
                     for (row, v) in values.iter().enumerate().filter(|(_, v)| **v != 0) {
-                        region.assign_fixed(*column, row, field(i64::from(*v)));
+                        let row = row * profile.fold + place.slot;
+                        region.assign_fixed(columns.fixed[place.column], row, field(i64::from(*v)));
                     }
                 }
-                if layout.profile.hash {
-                    let column = columns.fixed[layout.profile.hash_fixed(HashFixed::Constant)];
+                if profile.hash {
+                    let place = profile.fixed_place(profile.hash_fixed(HashFixed::Constant));
                     for (row, v) in layout.hash.constants.iter().enumerate() {
-                        region.assign_fixed(column, row, *v);
+                        let row = row * profile.fold + place.slot;
+                        region.assign_fixed(columns.fixed[place.column], row, *v);
                     }
                 }
-                let Some(witness) = &self.witness else {
-                    return Ok(());
-                };
-                let hash = layout.profile.hash_state();
-                assign(&mut region, &columns, hash, &witness.hash);
-                for (column, values) in columns.advice.iter().zip(&witness.lanes) {
-                    for (row, v) in values.iter().enumerate().filter(|(_, v)| **v != 0) {
-                        region.assign_advice(*column, row, Value::known(field(*v)));
+                if let Some(base) = profile.base() {
+                    for row in 0..=layout.last_row() {
+                        region.assign_fixed(columns.fixed[base], row * profile.fold, Fr::ONE);
                     }
                 }
-                for (at, v) in witness
-                    .multiplicities
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, v)| **v != 0)
-                {
-                    let (table, row) = layout.table_row(at);
-                    let m = columns.advice[layout.profile.m().start + table];
-                    region.assign_advice(m, row, Value::known(Fr::from(*v)));
-                }
+                let values = phases.as_mut().and_then(|p| p.next(0, &[]));
+                assign(&mut region, &columns, first.clone(), values);
                 Ok(())
             },
         )?;
         layouter.next_phase();
-        let second = columns.second.map(|c| layouter.get_challenge(c));
-        let mut kept: Option<(Second, Vec<Vec<Fr>>)> = None;
+        let drawn = columns.second.map(|c| layouter.get_challenge(c));
+        let drawn: Value<Vec<Fr>> = drawn.into_iter().collect();
         layouter.assign_region(
             || "phase 2",
             |mut region| {
-                let Some(witness) = &self.witness else {
-                    return Ok(());
-                };
-                let [delta, zeta, beta_x, beta_y] = second;
-                delta
-                    .zip(zeta)
-                    .zip(beta_x.zip(beta_y))
-                    .map(|((delta, zeta), (beta_x, beta_y))| {
-                        let challenges = Second {
-                            delta,
-                            zeta,
-                            beta_x,
-                            beta_y,
-                        };
-                        let values = witness.second_phase(layout, challenges);
-                        assign(&mut region, &columns, phases[1].clone(), &values);
-                        kept = Some((challenges, values));
-                    });
+                drawn.as_ref().map(|drawn| {
+                    let values = phases.as_mut().and_then(|p| p.next(1, drawn));
+                    assign(&mut region, &columns, second.clone(), values);
+                });
                 Ok(())
             },
         )?;
         layouter.next_phase();
-        let eta = layouter.get_challenge(columns.third[0]);
+        let last = columns.third.map(|c| layouter.get_challenge(c));
+        let last: Value<Vec<Fr>> = last.into_iter().collect();
         layouter.assign_region(
             || "phase 3",
             |mut region| {
-                let (Some(witness), Some((challenges, second))) = (&self.witness, &kept) else {
-                    return Ok(());
-                };
-                eta.map(|eta| {
-                    let values = witness.third_phase(layout, *challenges, eta, second);
-                    assign(&mut region, &columns, phases[2].clone(), &values);
+                drawn.as_ref().zip(last.as_ref()).map(|(drawn, last)| {
+                    let drawn = [drawn.as_slice(), last.as_slice()].concat();
+                    let values = phases.as_mut().and_then(|p| p.next(2, &drawn));
+                    assign(&mut region, &columns, third.clone(), values);
                 });
                 Ok(())
             },
@@ -158,13 +135,15 @@ impl Circuit<Fr> for ModelCircuit {
     }
 }
 
+/// Assigns the columns of a phase, those of halo2 in `range`.
 fn assign(
-    region: &mut halo2_proofs::circuit::Region<'_, Fr>,
+    region: &mut Region<'_, Fr>,
     columns: &Columns,
     range: std::ops::Range<usize>,
-    values: &[Vec<Fr>],
+    values: Option<Vec<ColumnValues>>,
 ) {
-    for (column, values) in range.zip(values) {
+    for (column, values) in range.zip(values.into_iter().flatten()) {
+        let values = values.into_dense();
         for (row, v) in values
             .iter()
             .enumerate()

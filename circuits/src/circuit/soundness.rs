@@ -11,6 +11,7 @@ use halo2_proofs::{
     dev::MockProver,
     halo2curves::bn256::Fr,
     plonk::{ConstraintSystem, Expression},
+    poly::Rotation,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -19,7 +20,7 @@ use rayon::prelude::*;
 use super::{ModelCircuit, configure};
 use crate::layout::{Layout, Shown, Visibility, plan};
 use crate::model::Model;
-use crate::profile::{Chain, HashFixed, Profile, boundary, fixed, hash_op};
+use crate::profile::{Chain, HashFixed, Place, Profile, boundary, fixed, hash_op};
 use crate::testing;
 use crate::witness::{Second, Witness, field, hash_columns};
 
@@ -28,8 +29,11 @@ const SMALL: Profile = Profile {
     fixed_lanes: 16,
     limbs: 2,
     tables: 2,
+    fold: 1,
     hash: false,
 };
+/// The same with several columns in one of halo2's.
+const FOLDED: Profile = Profile { fold: 4, ..SMALL };
 
 /// A planned model with an honest witness, and the means to evaluate its gates.
 struct Bench {
@@ -40,23 +44,42 @@ struct Bench {
     second: Second,
     eta: Fr,
     challenges: Vec<Fr>,
+    advice: Vec<Vec<Option<usize>>>,
+    fixed: Vec<Vec<Option<usize>>>,
 }
 
 type Columns = Vec<Vec<Fr>>;
 
+/// Columns of the circuit by column of halo2 and slot.
+fn columns_by_place(
+    folded: usize,
+    fold: usize,
+    places: impl Iterator<Item = Place>,
+) -> Vec<Vec<Option<usize>>> {
+    let mut out = vec![vec![None; fold]; folded];
+    for (i, place) in places.enumerate() {
+        let before = out[place.column][place.slot].replace(i);
+        assert_eq!(before, None, "two columns in one place");
+    }
+    out
+}
+
 impl Bench {
     fn new(model: &Model, visibility: Visibility) -> Self {
-        let profile = Profile {
-            hash: visibility.hashes(),
-            ..SMALL
-        };
-        let layout = Arc::new(plan(model, profile, visibility).expect("the model fits"));
+        Self::of(model, SMALL, visibility)
+    }
+
+    /// In the profile, or in its sibling that hashes where the visibility asks for it.
+    fn of(model: &Model, profile: Profile, visibility: Visibility) -> Self {
+        let hash = visibility.hashes();
+        let p = Profile { hash, ..profile };
+        let layout = Arc::new(plan(model, p, visibility).expect("the model fits"));
         let mut rng = ChaCha20Rng::seed_from_u64(7);
         let inputs: Vec<Vec<i64>> = testing::random_inputs(model, &mut rng);
         let witness = Witness::new(&layout, &inputs).expect("the inputs fit");
         let challenges: Vec<Fr> = (0..6).map(|_| Fr::random(&mut rng)).collect();
         let mut cs = ConstraintSystem::default();
-        configure(&mut cs, &profile);
+        configure(&mut cs, &p);
         let gates = cs
             .gates()
             .iter()
@@ -81,6 +104,16 @@ impl Bench {
             second,
             eta: challenges[4],
             challenges,
+            advice: columns_by_place(
+                p.folded_advice_columns(),
+                p.fold,
+                (0..p.advice_columns()).map(|i| p.advice_place(i)),
+            ),
+            fixed: columns_by_place(
+                p.folded_fixed_columns(),
+                p.fold,
+                (0..p.fixed_columns()).map(|i| p.fixed_place(i)),
+            ),
         }
     }
 
@@ -105,7 +138,7 @@ impl Bench {
                     .collect()
             })
             .collect();
-        let mut m = vec![vec![Fr::ZERO; rows]; SMALL.tables];
+        let mut m = vec![vec![Fr::ZERO; rows]; self.layout.profile.tables];
         for (at, count) in witness.multiplicities.iter().enumerate() {
             let (table, row) = self.layout.table_row(at);
             m[table][row] = Fr::from(*count);
@@ -115,8 +148,13 @@ impl Bench {
         columns
     }
 
+    /// The instance columns, by row of the circuit.
     fn scalars(&self, witness: &Witness) -> Columns {
-        witness.scalars()
+        let unfolded = Profile {
+            fold: 1,
+            ..self.layout.profile
+        };
+        witness.scalars(&unfolded)
     }
 
     fn fixed(&self, column: usize, row: usize) -> i32 {
@@ -130,31 +168,41 @@ impl Bench {
         instance: &[Vec<Fr>],
         rows: impl Iterator<Item = usize>,
     ) -> Vec<String> {
-        let constants = self.layout.profile.hash_fixed(HashFixed::Constant);
+        let p = &self.layout.profile;
+        let constants = p.hash.then(|| p.hash_fixed(HashFixed::Constant));
         let fixed = |column: usize, row: usize| {
-            if self.layout.profile.hash && column == constants {
-                self.layout
-                    .hash
-                    .constants
-                    .get(row)
-                    .copied()
-                    .unwrap_or(Fr::ZERO)
+            if constants == Some(column) {
+                let constants = &self.layout.hash.constants;
+                constants.get(row).copied().unwrap_or(Fr::ZERO)
             } else {
                 field(i64::from(self.fixed(column, row)))
             }
         };
         let mut out = Vec::new();
         for row in rows {
+            // The column and row of the circuit that a rotation from the first row of this one reads.
+            let place = |rotation: Rotation| {
+                let at = rotation.0 as usize;
+                (row + at / p.fold, at % p.fold)
+            };
             for (name, gate) in &self.gates {
                 let value = gate.evaluate(
                     &|c| c,
                     &|_| unreachable!("no selectors"),
-                    &|q| fixed(q.column_index(), row),
                     &|q| {
-                        columns[q.column_index()]
-                            .get(row + q.rotation().0 as usize)
-                            .copied()
-                            .unwrap_or(Fr::ZERO)
+                        if p.base() == Some(q.column_index()) {
+                            return Fr::ONE;
+                        }
+                        let (row, slot) = place(q.rotation());
+                        let column = self.fixed[q.column_index()][slot];
+                        let column = column.expect("a gate reads a column of the circuit");
+                        fixed(column, row)
+                    },
+                    &|q| {
+                        let (row, slot) = place(q.rotation());
+                        let column = self.advice[q.column_index()][slot];
+                        let column = column.expect("a gate reads a column of the circuit");
+                        columns[column].get(row).copied().unwrap_or(Fr::ZERO)
                     },
                     &|q| {
                         instance[q.column_index()]
@@ -236,8 +284,8 @@ impl Bench {
 }
 
 /// Changes each cell in turn and leaves everything else as it was.
-fn every_cell_is_bound(model: &Model, visibility: Visibility) {
-    let bench = Bench::new(model, visibility);
+fn every_cell_is_bound(model: &Model, profile: Profile, visibility: Visibility) {
+    let bench = Bench::of(model, profile, visibility);
     let columns = bench.columns(&bench.witness);
     let last = bench.layout.last_row();
     assert_eq!(
@@ -272,7 +320,7 @@ fn every_cell_is_bound(model: &Model, visibility: Visibility) {
 /// Changes values of phase 1 to others that the tables hold, recomputes everything after, and looks at the totals.
 fn recomputed_phases_do_not_help(model: &Model, visibility: Visibility) {
     let bench = Bench::new(model, visibility);
-    let (layout, p) = (&*bench.layout, SMALL);
+    let (layout, p) = (&*bench.layout, bench.layout.profile);
     let last = layout.last_row();
     let live: Vec<usize> = (0..layout.rows.len())
         .filter(|r| layout.rows[*r].is_some())
@@ -308,7 +356,7 @@ fn recomputed_phases_do_not_help(model: &Model, visibility: Visibility) {
 
 /// One consistent lie: another table entry, another limb, another unchecked accumulator.
 fn mutate(bench: &Bench, row: usize, lane: usize, kind: usize) -> Option<(Witness, &'static str)> {
-    let (layout, p) = (&*bench.layout, SMALL);
+    let (layout, p) = (&*bench.layout, bench.layout.profile);
     let mut witness = Witness {
         outputs: Vec::new(),
         ..clone(&bench.witness)
@@ -384,15 +432,23 @@ const HASHED: Visibility = Visibility {
 #[test]
 fn each_cell_of_each_layer_kind_is_bound() {
     for model in testing::layer_kinds() {
-        every_cell_is_bound(&model, BOTH);
+        every_cell_is_bound(&model, SMALL, BOTH);
     }
     every_cell_is_bound(
         &testing::layer_kinds()[0],
+        SMALL,
         Visibility {
             input: Shown::Private,
             output: Shown::Private,
         },
     );
+}
+
+#[test]
+fn folding_binds_the_same_cells() {
+    for model in testing::layer_kinds() {
+        every_cell_is_bound(&model, FOLDED, BOTH);
+    }
 }
 
 #[test]
@@ -452,21 +508,25 @@ fn public_values_are_bound() {
 #[test]
 fn each_cell_of_a_hash_is_bound() {
     for model in [0, 2].map(|i| testing::layer_kinds().swap_remove(i)) {
-        every_cell_is_bound(&model, HASHED);
+        every_cell_is_bound(&model, SMALL, HASHED);
     }
+    every_cell_is_bound(&testing::layer_kinds()[0], FOLDED, HASHED);
     let private = Visibility {
         output: Shown::Private,
         ..HASHED
     };
-    every_cell_is_bound(&testing::layer_kinds()[1], private);
+    every_cell_is_bound(&testing::layer_kinds()[1], SMALL, private);
 }
 
 /// Other values are hashed than the model read or computed, the state, the digest and every chain are computed anew: only the
 /// functional can tell.
 #[test]
 fn other_values_than_the_tensors_are_not_hashed() {
-    for model in testing::layer_kinds() {
-        let bench = Bench::new(&model, HASHED);
+    for (model, profile) in testing::layer_kinds()
+        .iter()
+        .flat_map(|m| [(m, SMALL), (m, FOLDED)])
+    {
+        let bench = Bench::of(model, profile, HASHED);
         let last = bench.layout.last_row();
         let accepted = |lie: &dyn Fn(usize, i64) -> i64| {
             let mut witness = clone(&bench.witness);
@@ -508,8 +568,11 @@ fn other_values_than_the_tensors_are_not_hashed() {
 
 #[test]
 fn digests_are_bound() {
-    for model in testing::layer_kinds() {
-        let bench = Bench::new(&model, HASHED);
+    for (model, profile) in testing::layer_kinds()
+        .iter()
+        .flat_map(|m| [(m, SMALL), (m, FOLDED)])
+    {
+        let bench = Bench::of(model, profile, HASHED);
         let last = bench.layout.last_row();
         for i in 0..2 {
             let mut witness = clone(&bench.witness);
@@ -561,16 +624,40 @@ fn each_row_of_a_hash_follows_from_the_one_before() {
 
 #[test]
 fn the_mock_prover_agrees() {
-    for (model, visibility) in testing::layer_kinds()
-        .into_iter()
-        .flat_map(|m| [(m.clone(), BOTH), (m, HASHED)])
-    {
-        let bench = Bench::new(&model, visibility);
+    for (model, profile, visibility) in testing::layer_kinds().iter().flat_map(|m| {
+        [
+            (m, SMALL, BOTH),
+            (m, FOLDED, BOTH),
+            (m, SMALL, HASHED),
+            (m, FOLDED, HASHED),
+        ]
+    }) {
+        let bench = Bench::of(model, profile, visibility);
         let circuit =
             ModelCircuit::with_witness(bench.layout.clone(), Arc::new(clone(&bench.witness)));
-        let instance = bench.scalars(&bench.witness);
+        let instance = bench.witness.scalars(&bench.layout.profile);
         let prover = MockProver::run(bench.layout.k, &circuit, instance).expect("it runs");
         assert_eq!(prover.verify(), Ok(()), "{}", model.name);
+    }
+}
+
+/// What stands between the cells of folded columns, in places of no column, enters nothing: the gates read places of
+/// columns only (`Bench::broken` insists on it), on rows that the key's base column marks.
+#[test]
+fn folded_gates_hold_on_base_rows_alone() {
+    for hash in [false, true] {
+        let profile = Profile { hash, ..FOLDED };
+        let mut cs = ConstraintSystem::<Fr>::default();
+        configure(&mut cs, &profile);
+        let base = profile.base().expect("a folded profile has one");
+        for gate in cs.gates().iter().flat_map(|g| g.polynomials()) {
+            let Expression::Product(left, _) = gate else {
+                panic!("a gate without its base factor: {gate:?}");
+            };
+            assert!(
+                matches!(&**left, Expression::Fixed(q) if q.column_index() == base && q.rotation() == Rotation::cur())
+            );
+        }
     }
 }
 
@@ -585,9 +672,11 @@ fn no_gate_exceeds_the_degree() {
             .flat_map(|g| g.polynomials())
             .map(|p| p.degree())
             .max();
-        assert_eq!(highest, Some(super::DEGREE));
-        assert_eq!(cs.degree(), super::DEGREE);
-        assert_eq!(cs.blinding_factors() + 2, crate::profile::UNUSABLE_ROWS);
+        assert_eq!(highest, Some(profile.degree()));
+        assert_eq!(cs.degree(), profile.degree());
+        assert_eq!(cs.blinding_factors() + 1, profile.blinding_rows());
+        assert_eq!(cs.num_advice_columns(), profile.folded_advice_columns());
+        assert_eq!(cs.num_fixed_columns(), profile.folded_fixed_columns());
     }
 }
 

@@ -67,10 +67,12 @@ pub fn choose(
 fn cost(layout: &Layout, goal: Optimize) -> f64 {
     let p = &layout.profile;
     let rows = f64::from(1u32 << layout.k);
-    let small = p.m().end as f64;
-    let dense = p.advice_columns() as f64 - small;
-    let time = rows * (1.1 * small + 3.4 * dense + 0.06 * p.fixed_columns() as f64 + 20.0);
-    let gas = 7000.0 * (p.advice_columns() + p.fixed_columns()) as f64;
+    let small = p.folded_phases()[0].len();
+    let dense = p.folded_advice_columns() - small;
+    let fixed = p.folded_fixed_columns();
+    let time = rows * (1.1 * small as f64 + 3.4 * dense as f64 + 0.06 * fixed as f64 + 20.0);
+    let commitments = p.folded_advice_columns() + fixed + p.degree() - 1;
+    let gas = 7000.0 * commitments as f64;
     match goal {
         Optimize::Prover => time,
         Optimize::Gas => gas + time / 100.0,

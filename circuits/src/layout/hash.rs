@@ -345,6 +345,7 @@ mod tests {
         fixed_lanes: 16,
         limbs: 2,
         tables: 1,
+        fold: 1,
         hash: true,
     };
 
@@ -352,7 +353,7 @@ mod tests {
     fn digest(model: &Model, inputs: &[Vec<i64>]) -> (Layout, Fr) {
         let layout = Arc::new(plan(model, PROFILE, HASHED).unwrap());
         let witness = Arc::new(Witness::new(&layout, inputs).unwrap());
-        let (instance, value) = (witness.scalars(), witness.digests[0]);
+        let (instance, value) = (witness.scalars(&PROFILE), witness.digests[0]);
         let circuit = ModelCircuit::with_witness(layout.clone(), witness);
         let prover = MockProver::run(layout.k, &circuit, instance).unwrap();
         assert_eq!(prover.verify(), Ok(()));

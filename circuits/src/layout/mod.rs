@@ -236,10 +236,11 @@ pub struct Public {
 impl Layout {
     /// Last usable row, where the totals are compared.
     pub fn last_row(&self) -> usize {
-        (1 << self.k) - crate::profile::UNUSABLE_ROWS
+        self.profile.last_row(self.k)
     }
 
     /// Table and row of an entry of the lookup table.
+    #[cfg(test)]
     pub(crate) fn table_row(&self, entry: usize) -> (usize, usize) {
         (entry / self.stats.table, entry % self.stats.table)
     }
@@ -254,8 +255,13 @@ impl Layout {
         &self.hash.digests
     }
 
-    /// Length of every instance column.
+    /// Length of every instance column, in rows of the circuit.
     pub fn instance_rows(&self) -> usize {
         self.stats.instance
+    }
+
+    /// Length of every instance column of halo2.
+    pub fn folded_instance_rows(&self) -> usize {
+        self.stats.instance * self.profile.fold
     }
 }

@@ -9,7 +9,7 @@ use super::rows::{Activation, FixedColumns};
 use super::tables::Tables;
 use super::{Layout, Shown, Stats, Tensor, Visibility};
 use crate::model::Model;
-use crate::profile::{LIMB_BITS, Profile, UNUSABLE_ROWS, boundary, fixed};
+use crate::profile::{LIMB_BITS, Profile, boundary, fixed};
 use crate::quantize;
 
 /// Largest circuit: 2^24 rows.
@@ -148,14 +148,11 @@ pub fn plan(
         instance: instance.unwrap_or(0).max(hash.digests.len().min(1)),
         nodes,
     };
-    let k = (stats.rows() + UNUSABLE_ROWS)
-        .next_power_of_two()
-        .ilog2()
-        .max(6);
+    let k = profile.least_k(stats.rows());
     if k > MAX_K {
         return Err(LayoutError::TooManyRows { rows: stats.rows() });
     }
-    let last = (1usize << k) - UNUSABLE_ROWS;
+    let last = profile.last_row(k);
     acc.finish(&mut columns, last - 1);
     cons.finish(&mut columns, last - 1);
     if profile.hash {

@@ -1,8 +1,10 @@
 //! Public values and the instance columns that hold them.
 
+use ff::Field;
 use halo2_proofs::halo2curves::bn256::Fr;
 
 use super::{Layout, Shown};
+use crate::profile::Profile;
 use crate::witness::field;
 
 /// Public values, NCHW, by port; empty where the side is not public.
@@ -106,10 +108,21 @@ impl Layout {
         Ok(values)
     }
 
-    /// Instance columns as field elements, with the digests in row 0 of the first of them.
-    pub fn instance_scalars(instances: &[Vec<i64>], digests: &[Fr]) -> Vec<Vec<Fr>> {
-        let scalars = |column: &Vec<i64>| column.iter().map(|v| field(*v)).collect();
-        let mut columns: Vec<Vec<Fr>> = instances.iter().map(scalars).collect();
+    /// Instance columns as halo2 has them: a row of the circuit is the first of `fold` rows, and the others are 0. The
+    /// digests stand in row 0 of the first columns.
+    pub fn instance_scalars(
+        profile: &Profile,
+        instances: &[Vec<i64>],
+        digests: &[Fr],
+    ) -> Vec<Vec<Fr>> {
+        let column = |values: &Vec<i64>| {
+            let mut out = vec![Fr::ZERO; values.len() * profile.fold];
+            for (row, v) in values.iter().enumerate() {
+                out[row * profile.fold] = field(*v);
+            }
+            out
+        };
+        let mut columns: Vec<Vec<Fr>> = instances.iter().map(column).collect();
         let places = columns.iter_mut().filter_map(|c| c.first_mut());
         places.zip(digests).for_each(|(to, digest)| *to = *digest);
         columns

@@ -7,9 +7,7 @@ use rayon::prelude::*;
 use super::values::cell_index;
 use super::{Witness, field};
 use crate::layout::Layout;
-use crate::profile::{
-    Chain, HashFixed, LIMB_BITS, LOOKUPS_PER_SUM, Profile, boundary, fixed, hash_op,
-};
+use crate::profile::{Chain, HashFixed, LIMB_BITS, LOOKUPS_PER_SUM, boundary, fixed, hash_op};
 
 /// Challenges of phase 2.
 #[derive(Clone, Copy, Debug)]
@@ -310,13 +308,4 @@ impl Steps {
         }
         (self.num[num] * value + added) * self.den[den]
     }
-}
-
-/// Numbers of columns by phase, for the circuit.
-pub(crate) fn phase_columns(p: &Profile) -> [std::ops::Range<usize>; 3] {
-    [
-        0..p.hash_state().end,
-        p.u()..p.sums().end,
-        p.sums().end..p.advice_columns(),
-    ]
 }

@@ -6,7 +6,7 @@ mod lookups;
 mod phases;
 mod values;
 
-pub(crate) use chains::{Second, phase_columns};
+pub(crate) use chains::Second;
 #[cfg(test)]
 pub(crate) use hash::run as hash_columns;
 pub use phases::{ColumnValues, Phases};
@@ -15,6 +15,7 @@ pub use values::WitnessError;
 use halo2_proofs::halo2curves::bn256::Fr;
 
 use crate::layout::Layout;
+use crate::profile::Profile;
 
 /// Everything of phase 1, and what the later phases need.
 #[derive(Debug)]
@@ -61,8 +62,8 @@ impl Witness {
         &self.instance
     }
 
-    /// The instance columns as field elements, digests included.
-    pub fn scalars(&self) -> Vec<Vec<Fr>> {
-        Layout::instance_scalars(&self.instance, &self.digests)
+    /// The instance columns as halo2 has them, digests included.
+    pub fn scalars(&self, profile: &Profile) -> Vec<Vec<Fr>> {
+        Layout::instance_scalars(profile, &self.instance, &self.digests)
     }
 }

@@ -1,17 +1,47 @@
 //! The witness in whole columns, for provers that take them.
 
+use ff::Field;
 use halo2_proofs::halo2curves::bn256::Fr;
 
-use super::{Second, Witness};
+use super::{Second, Witness, field};
 use crate::layout::Layout;
+use crate::profile::Profile;
 
-/// An advice column, rows from 0.
+/// An advice column as halo2 has it, rows from 0.
 #[derive(Clone, Debug)]
 pub enum ColumnValues {
     /// Small integers: lanes and multiplicities.
     Small(Vec<i64>),
     /// Field elements: the hash and the columns of phases 2 and 3.
     Dense(Vec<Fr>),
+}
+
+impl ColumnValues {
+    /// As field elements.
+    pub fn into_dense(self) -> Vec<Fr> {
+        match self {
+            ColumnValues::Small(values) => values.into_iter().map(field).collect(),
+            ColumnValues::Dense(values) => values,
+        }
+    }
+}
+
+/// The columns of halo2 from those of the circuit, which are of one phase, small ones first. One that has some of both
+/// is dense.
+fn fold(profile: &Profile, mut small: Vec<Vec<i64>>, mut dense: Vec<Vec<Fr>>) -> Vec<ColumnValues> {
+    if !dense.is_empty() {
+        let mixed = small.split_off(small.len() / profile.fold * profile.fold);
+        let mixed = mixed
+            .into_iter()
+            .map(|c| ColumnValues::Small(c).into_dense());
+        dense.splice(0..0, mixed);
+    }
+    let small = profile.fold_columns(small, 0);
+    let dense = profile.fold_columns(dense, Fr::ZERO);
+    let small = small.into_iter().map(ColumnValues::Small);
+    small
+        .chain(dense.into_iter().map(ColumnValues::Dense))
+        .collect()
 }
 
 /// Hands out the columns phase by phase.
@@ -36,7 +66,7 @@ impl<'a> Phases<'a> {
     ///
     /// `None` where phases are asked for out of order.
     pub fn next(&mut self, phase: usize, challenges: &[Fr]) -> Option<Vec<ColumnValues>> {
-        let dense = |columns: Vec<Vec<Fr>>| columns.into_iter().map(ColumnValues::Dense).collect();
+        let fold = |small, dense| Some(fold(&self.layout.profile, small, dense));
         match (phase, challenges) {
             (0, _) => {
                 let mut columns = self.witness.lanes.clone();
@@ -46,14 +76,7 @@ impl<'a> Phases<'a> {
                     let entries = self.witness.multiplicities.iter().skip(t * rows).take(rows);
                     entries.map(|m| *m as i64).collect()
                 }));
-                let hash = self.witness.hash.iter().cloned().map(ColumnValues::Dense);
-                Some(
-                    columns
-                        .into_iter()
-                        .map(ColumnValues::Small)
-                        .chain(hash)
-                        .collect(),
-                )
+                fold(columns, self.witness.hash.clone())
             }
             (1, &[delta, zeta, beta_x, beta_y]) => {
                 let second = Second {
@@ -64,16 +87,14 @@ impl<'a> Phases<'a> {
                 };
                 let columns = self.witness.second_phase(self.layout, second);
                 self.second = Some((second, columns.clone()));
-                Some(dense(columns))
+                fold(vec![], columns)
             }
             (2, &[_, _, _, _, eta, _]) => {
                 let (challenges, columns) = self.second.take()?;
-                Some(dense(self.witness.third_phase(
-                    self.layout,
-                    challenges,
-                    eta,
-                    &columns,
-                )))
+                let columns = self
+                    .witness
+                    .third_phase(self.layout, challenges, eta, &columns);
+                fold(vec![], columns)
             }
             _ => None,
         }

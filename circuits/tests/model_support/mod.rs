@@ -257,7 +257,7 @@ pub(crate) fn circuit_agrees(model: &Model, sample: &Sample) {
     for (output, port) in witness.outputs.iter().zip(&model.outputs) {
         assert_eq!(output, &values[port.node], "output `{}`", port.name);
     }
-    let instance = witness.scalars();
+    let instance = witness.scalars(&layout.profile);
     let circuit = ModelCircuit::with_witness(layout.clone(), witness);
     let prover = MockProver::run(layout.k, &circuit, instance).unwrap();
     if let Err(failures) = prover.verify() {

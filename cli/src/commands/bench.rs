@@ -8,7 +8,7 @@ use super::prove::{self, Apart};
 use crate::{
     CliError, Outcome, Result,
     args::{self, Bench, Quantization, WhichProver},
-    chain::Target,
+    chain::{Target, Wanted},
     pipeline::{self, FloatModel, Item, KeyPaths},
     ui::{self, Table, Ui},
 };
@@ -202,16 +202,21 @@ fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
     }
     if args.gas {
         let mut target = Target::embedded();
-        let deployed = target.deploy(&keys.vk)?;
-        let verdict = target.verify(&keys.vk, &deployed, &proof)?;
+        let deployed = target.deploy(&keys.vk, &Wanted::default())?;
+        let verdict = target.verify(&keys.vk, &deployed, std::slice::from_ref(&proof), false)?;
         if !verdict.accepted {
             return Err(CliError::Input(format!(
                 "{name}: the contract rejected the proof"
             )));
         }
-        report["deploy_gas"] = json!(deployed.verifier_gas + deployed.key_gas);
+        report["deploy_gas"] = json!(deployed.total_gas());
         report["verify_gas"] = json!(verdict.gas);
         report["calldata_bytes"] = json!(verdict.calldata_bytes);
+        if let Some(cost) = verdict.cost {
+            report["execution_gas"] = json!(cost.execution);
+            report["calldata_gas"] = json!(cost.calldata);
+            report["calldata_floor_gas"] = json!(cost.calldata_floor);
+        }
     }
     Ok(report)
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     CliError, Outcome, Result,
     args::{self, Demo, Quantization},
-    chain::Target,
+    chain::{Target, Wanted},
     pipeline::{self, FloatModel, KeyPaths},
     ui::{self, Table, Ui},
 };
@@ -81,9 +81,10 @@ pub fn run(args: &Demo, ui: &Ui) -> Result<Outcome> {
     let predicted = argmax(&logits);
 
     let mut target = Target::embedded();
-    let (deployed, deploy_took) = ui.try_timed("deploying", || target.deploy(&keys.vk))?;
+    let (deployed, deploy_took) =
+        ui.try_timed("deploying", || target.deploy(&keys.vk, &Wanted::default()))?;
     let (on_chain, evm_took) = ui.try_timed("verifying on the EVM", || {
-        target.verify(&keys.vk, &deployed, &proof)
+        target.verify(&keys.vk, &deployed, std::slice::from_ref(&proof), false)
     })?;
     if !on_chain.accepted {
         let reason = on_chain.reason.unwrap_or_default();
@@ -95,12 +96,14 @@ pub fn run(args: &Demo, ui: &Ui) -> Result<Outcome> {
 
     let changed = proof.with_changed_value(&keys.vk, predicted);
     let natively_rejected = pipeline::verify(&keys.vk, &changed).is_err();
-    let contract_rejected = !target.verify(&keys.vk, &deployed, &changed)?.accepted;
+    let contract_rejected = !target
+        .verify(&keys.vk, &deployed, std::slice::from_ref(&changed), false)?
+        .accepted;
     if let Some(folder) = &args.keep {
         keep(folder, &compiled, &srs, &keys, &proof)?;
     }
 
-    let deploy_gas = deployed.verifier_gas + deployed.key_gas;
+    let deploy_gas = deployed.total_gas();
     let report = json!({
         "model": facts.model, "model_id": facts.model_id, "key_id": keys.vk.key_id(), "profile": facts.profile, "k": facts.k, "rows": facts.rows,
         "advice_columns": facts.advice_columns, "fixed_columns": facts.fixed_columns,

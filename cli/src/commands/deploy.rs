@@ -1,63 +1,116 @@
-//! `deploy`: the verifier contract and the model's key.
+//! `deploy` and `register`: the verifier contract, the model's key, and its entry in the registry.
 
 use serde_json::json;
 
 use crate::{
     Outcome, Result,
-    args::Deploy,
-    chain::{self, Target},
-    pipeline::{self, KeyPaths},
+    args::{Deploy, Register},
+    chain::{Deployment, Planned, Step, Target, Wanted, check_uri},
+    pipeline::{self, KeyPaths, Vk},
     ui::{self, Table, Ui},
 };
 
 /// Deploys to the chain, or to the embedded EVM to learn the gas.
 pub fn run(args: &Deploy, ui: &Ui) -> Result<Outcome> {
+    place(args, None, ui)
+}
+
+/// Deploys what is missing and registers.
+pub fn register(args: &Register, ui: &Ui) -> Result<Outcome> {
+    check_uri(&args.metadata_uri)?;
+    place(&args.deploy, Some(args.metadata_uri.clone()), ui)
+}
+
+fn place(args: &Deploy, registered: Option<String>, ui: &Ui) -> Result<Outcome> {
     let paths = KeyPaths::in_folder(&args.keys);
     let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk))?;
     let mut target = Target::open(&args.chain)?;
-    let (deployed, _) = ui.try_timed("deploying", || target.deploy(&vk))?;
-    if let Some(path) = &args.out {
-        let text = serde_json::to_string_pretty(&deployed).expect("addresses and numbers");
-        pipeline::write_file(path, format!("{text}\n").as_bytes())?;
+    let known = match &args.out {
+        Some(path) if path.exists() => {
+            Some(Deployment::read(path)?).filter(|known| known.chain_id == target.chain_id())
+        }
+        _ => None,
+    };
+    let wanted = Wanted {
+        registered,
+        plain: args.plain_create,
+        known,
+    };
+    if args.chain.dry_run {
+        let (steps, _) = ui.try_timed("estimating", || target.plan(&vk, &wanted))?;
+        return Ok(planned(&target, &vk, &steps));
     }
+    let (deployed, _) = ui.try_timed("deploying", || target.deploy(&vk, &wanted))?;
+    if let Some(path) = &args.out {
+        deployed.write(path)?;
+    }
+    Ok(report(&target, &vk, &deployed))
+}
+
+fn planned(target: &Target, vk: &Vk, steps: &[Planned]) -> Outcome {
+    let mut table = Table::new();
+    table.row(["chain", &target.name(), ""]);
+    for step in steps {
+        let gas = match (step.done, step.gas) {
+            (true, _) => "there already".to_owned(),
+            (false, Some(gas)) => format!("{} gas", ui::thousands(gas)),
+            (false, None) => "after the contracts, about 150,000 gas".to_owned(),
+        };
+        let address = step.address.as_deref().unwrap_or_default();
+        table.row([step.step.name(), address, &gas]);
+    }
+    let gas: u64 = steps.iter().filter_map(|step| step.gas).sum();
+    let steps: Vec<_> = steps
+        .iter()
+        .map(|s| json!({ "step": s.step, "address": s.address, "done": s.done, "gas": s.gas }))
+        .collect();
+    Outcome::new(
+        format!(
+            "nothing sent: deploying {} would do\n{}",
+            vk.model_name(),
+            table.render()
+        ),
+        json!({
+            "dry_run": true, "model": vk.model_name(), "chain": target.name(), "chain_id": target.chain_id(),
+            "steps": steps, "estimated_gas": gas,
+        }),
+    )
+}
+
+fn report(target: &Target, vk: &Vk, deployed: &Deployment) -> Outcome {
+    let gas = |step| match deployed.gas(step) {
+        0 => "there already".to_owned(),
+        gas => format!("{} gas", ui::thousands(gas)),
+    };
     let mut table = Table::new();
     table
-        .row(["chain", &target.name()])
-        .row([
-            "verifier",
-            &format!(
-                "{} ({} bytes)",
-                deployed.verifier,
-                ui::thousands(deployed.verifier_bytes as u64)
-            ),
-        ])
-        .row(["verifier gas", &ui::thousands(deployed.verifier_gas)])
-        .row(["model key", &deployed.key])
-        .row(["model key gas", &ui::thousands(deployed.key_gas)])
+        .row(["chain", &target.name(), ""])
+        .row(["verifier", &deployed.verifier, &gas(Step::Verifier)])
+        .row(["model key", &deployed.key, &gas(Step::Key)]);
+    if let Some(entry) = &deployed.registration {
+        table
+            .row(["registry", &entry.registry, &gas(Step::Registry)])
+            .row(["registered as", &entry.id, &gas(Step::Register)])
+            .row(["metadata URI", &entry.metadata_uri]);
+    }
+    table
         .row(["model id", &vk.model_id()])
         .row(["key id", &vk.key_id().unwrap_or_default()]);
     if vk.insecure() {
         table.row(["warning", pipeline::INSECURE]);
     }
-    let mut report = serde_json::to_value(&deployed).expect("addresses and numbers");
+    let mut report = serde_json::to_value(deployed).expect("addresses and numbers");
     report["model"] = json!(vk.model_name());
     report["key_id"] = json!(vk.key_id());
     report["chain"] = json!(target.name());
-    report["deploy_gas"] = json!(deployed.verifier_gas + deployed.key_gas);
+    report["deploy_gas"] = json!(deployed.total_gas());
     report["insecure"] = json!(vk.insecure());
-    Ok(Outcome::new(
-        format!("deployed {}\n{}", vk.model_name(), table.render()),
+    let done = match deployed.registration {
+        Some(_) => "registered",
+        None => "deployed",
+    };
+    Outcome::new(
+        format!("{done} {}\n{}", vk.model_name(), table.render()),
         report,
-    ))
-}
-
-/// Reads what [`run`] wrote.
-pub fn read(path: &std::path::Path) -> Result<chain::Deployment> {
-    let bytes = pipeline::read_file(path)?;
-    serde_json::from_slice(&bytes).map_err(|why| {
-        crate::CliError::input(
-            format!("`{}` is not what `deploy --out` writes", path.display()),
-            why,
-        )
-    })
+    )
 }

@@ -1,7 +1,7 @@
-//! `export`: files for a chain.
+//! `export`: a Foundry project and files for a chain.
 
 use serde_json::json;
-use tensorseal_verifier_contract::chain::parse_address;
+use tensorseal_verifier_contract::chain::{create2, parse_address};
 
 use crate::{
     CliError, Outcome, Result,
@@ -11,36 +11,51 @@ use crate::{
     ui::{self, Table, Ui},
 };
 
-/// Writes the contract, the model's key and, with `--proof`, the calldata.
+/// Writes sources, the model's constants and key, and with `--proof` a test that replays it and its calldata.
 pub fn run(args: &Export, _: &Ui) -> Result<Outcome> {
     let paths = KeyPaths::in_folder(&args.keys);
     let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk))?;
-    let mut files = chain::export(&vk)?;
-    if let Some(path) = &args.proof {
-        let key = parse_address(&args.key_address)
-            .map_err(|why| CliError::input("--key-address", why))?;
-        let calldata = chain::calldata(&vk, key, &pipeline::read_proof(path)?)?;
-        files.push(chain::ExportFile {
-            name: "calldata.hex".into(),
-            purpose: "calldata of the verifying call".into(),
-            content: format!("0x{}\n", hex::encode(calldata)).into_bytes(),
-        });
-    }
-    pipeline::create_folder(&args.out)?;
+    let project = chain::project(&vk, &args.metadata_uri)?;
+    let replay = match &args.proof {
+        None => None,
+        Some(path) => {
+            let key = match &args.key_address {
+                Some(text) => {
+                    parse_address(text).map_err(|why| CliError::input("--key-address", why))?
+                }
+                None => create2::address(&project.key.to_initcode()),
+            };
+            Some(chain::replay(&vk, key, &pipeline::read_proof(path)?)?)
+        }
+    };
     let mut table = Table::new();
     let mut written = Vec::new();
-    for file in &files {
-        let path = args.out.join(&file.name);
-        pipeline::write_file(&path, &file.content)?;
+    for file in project.files(replay.as_ref()) {
+        let path = args.out.join(&file.path);
+        if let Some(folder) = path.parent() {
+            pipeline::create_folder(folder)?;
+        }
+        pipeline::write_file(&path, file.content.as_bytes())?;
         table.row([
             path.display().to_string(),
             ui::bytes(file.content.len() as u64),
-            file.purpose.clone(),
+            file.purpose.to_owned(),
         ]);
         written.push(json!({ "file": path, "bytes": file.content.len(), "purpose": file.purpose }));
     }
+    if !project.has_oracle() {
+        table.row(["no example consumer: it needs a model compiled with --input public"]);
+    }
+    let id = hex::encode(project.model_id());
     Ok(Outcome::new(
-        format!("exported {}\n{}", vk.model_name(), table.render()),
-        json!({ "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(), "files": written }),
+        format!(
+            "exported {}, in a registry {id}\n{}",
+            vk.model_name(),
+            table.render()
+        ),
+        json!({
+            "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(), "registered_as": id,
+            "example": project.has_oracle(), "files": written,
+        }),
     ))
 }

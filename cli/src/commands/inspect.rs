@@ -41,6 +41,18 @@ pub fn run(args: &Inspect, _: &Ui) -> Result<Outcome> {
     for digest in &digests {
         table.row(["digest", digest]);
     }
+    let mut report = json!({
+        "kind": header.kind.to_string(), "version": header.version, "file_bytes": header.file_bytes, "hash": header.hash,
+        "insecure": header.insecure, "digests": digests,
+    });
+    if header.kind == Kind::Srs {
+        let srs = pipeline::read_srs(&args.file, None)?;
+        table
+            .row(["k", &srs.k().to_string()])
+            .row(["SRS id", &srs.id()]);
+        report["k"] = json!(srs.k());
+        report["srs_id"] = json!(srs.id());
+    }
     if header.insecure {
         table.row(["warning", pipeline::INSECURE]);
     }
@@ -51,10 +63,7 @@ pub fn run(args: &Inspect, _: &Ui) -> Result<Outcome> {
             header.kind,
             table.render()
         ),
-        json!({
-            "kind": header.kind.to_string(), "version": header.version, "file_bytes": header.file_bytes, "hash": header.hash,
-            "insecure": header.insecure, "digests": digests,
-        }),
+        report,
     ))
 }
 

@@ -30,6 +30,7 @@ pub fn run(command: &Command, ui: &Ui) -> Result<Outcome> {
         Command::Verify(args) => verify::run(args, ui),
         Command::Export(args) => export::run(args, ui),
         Command::Deploy(args) => deploy::run(args, ui),
+        Command::Register(args) => deploy::register(args, ui),
         Command::VerifyOnchain(args) => verify_onchain::run(args, ui),
         Command::Inspect(args) => inspect::run(args, ui),
         Command::Bench(args) => bench::run(args, ui),

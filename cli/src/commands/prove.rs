@@ -26,7 +26,7 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
     let pk_path = args.pk.as_deref().unwrap_or(&paths.pk);
     let pk = pipeline::read_pk(pk_path, &compiled)?;
     let srs_path = args.srs.as_deref().unwrap_or(&paths.srs);
-    let srs = pipeline::read_srs(srs_path)?;
+    let srs = pipeline::read_srs(srs_path, Some(pk.k()))?;
     let proved = match args.prover {
         WhichProver::Fast => fast(args, ui, &compiled, (&pk, &srs), item)?,
         WhichProver::Plain => plain(args, ui, &compiled, (&pk, &srs), item)?,

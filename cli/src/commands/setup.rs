@@ -1,5 +1,7 @@
 //! `setup`: keys of a compiled model.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
 use crate::{
@@ -9,13 +11,18 @@ use crate::{
     ui::{self, Table, Ui},
 };
 
-/// Makes the keys and writes them; with `--dev` the reference string too.
+/// Makes the keys and writes them, with as much of the reference string as proving needs.
 pub fn run(args: &Setup, ui: &Ui) -> Result<Outcome> {
     let compiled = pipeline::read_model(&args.model)?;
     let facts = pipeline::facts(&compiled)?;
     let paths = KeyPaths::in_folder(&args.out);
     let srs = match &args.srs {
-        Some(path) => pipeline::read_srs(path)?,
+        Some(path) => {
+            ui.try_timed("reading the reference string", || {
+                pipeline::read_srs(path, Some(facts.k))
+            })?
+            .0
+        }
         None => {
             ui.try_timed("making the reference string", || pipeline::dev_srs(facts.k))?
                 .0
@@ -23,7 +30,12 @@ pub fn run(args: &Setup, ui: &Ui) -> Result<Outcome> {
     };
     let (keys, took) = ui.try_timed("making the keys", || pipeline::setup(&compiled, &srs))?;
     pipeline::create_folder(&args.out)?;
-    if args.dev {
+    // A larger one that stands there under that name must not be lost.
+    let same_file = |given: &PathBuf| {
+        let absolute = |path: &PathBuf| path.canonicalize().ok();
+        absolute(given).is_some_and(|given| absolute(&paths.srs) == Some(given))
+    };
+    if !args.srs.as_ref().is_some_and(same_file) {
         pipeline::write_srs(&paths.srs, &srs)?;
     }
     let pk_bytes = pipeline::write_pk(&paths.pk, &keys)?;

@@ -4,24 +4,76 @@ use serde_json::json;
 
 use crate::{
     Outcome, Result,
-    args::{Srs, SrsCommand},
-    pipeline::{self, INSECURE},
-    ui::{self, Ui},
+    args::{Srs, SrsCommand, SrsDev, SrsImport},
+    pipeline::{self, INSECURE, ImportedSrs},
+    ui::{self, Table, Ui},
 };
 
-/// Makes a development reference string.
+/// Makes a development reference string, or imports a ceremony's.
 pub fn run(args: &Srs, ui: &Ui) -> Result<Outcome> {
-    let SrsCommand::Dev(dev) = &args.command;
-    let (srs, took) = ui.try_timed("making the reference string", || pipeline::dev_srs(dev.k))?;
-    let file_bytes = pipeline::write_srs(&dev.out, &srs)?;
+    match &args.command {
+        SrsCommand::Dev(args) => dev(args, ui),
+        SrsCommand::Import(args) => import(args, ui),
+    }
+}
+
+fn dev(args: &SrsDev, ui: &Ui) -> Result<Outcome> {
+    let (srs, took) = ui.try_timed("making the reference string", || pipeline::dev_srs(args.k))?;
+    let file_bytes = pipeline::write_srs(&args.out, &srs)?;
     Ok(Outcome::new(
         format!(
             "{INSECURE} for 2^{} rows, made in {}\n  written {} ({})",
-            dev.k,
+            args.k,
             ui::duration(took),
-            dev.out.display(),
+            args.out.display(),
             ui::bytes(file_bytes)
         ),
-        json!({ "k": dev.k, "insecure": true, "file": dev.out, "file_bytes": file_bytes, "seconds": ui::seconds(took) }),
+        json!({ "k": args.k, "insecure": true, "file": args.out, "file_bytes": file_bytes, "seconds": ui::seconds(took) }),
+    ))
+}
+
+fn import(args: &SrsImport, ui: &Ui) -> Result<Outcome> {
+    let (imported, took) = ui.staged(|show| {
+        pipeline::import_srs(&args.file, args.k, &mut |at| {
+            show(at.stage, at.done, at.total);
+        })
+    });
+    let ImportedSrs {
+        srs,
+        format,
+        file_k,
+        lagrange_in_file,
+    } = imported?;
+    let (k, id) = (srs.k(), srs.id());
+    let (written, _) = ui.timed("writing", || pipeline::write_srs(&args.out, &srs));
+    let file_bytes = written?;
+    let mut table = Table::new();
+    table
+        .row(["format", &format])
+        .row(["k", &format!("{k} (the file serves up to {file_k})")])
+        .row([
+            "Lagrange basis",
+            if lagrange_in_file {
+                "from the file, checked"
+            } else {
+                "computed"
+            },
+        ])
+        .row(["SRS id", &id])
+        .row(["time", &ui::duration(took)])
+        .row([
+            "written",
+            &format!("{} ({})", args.out.display(), ui::bytes(file_bytes)),
+        ]);
+    Ok(Outcome::new(
+        format!(
+            "{}: the powers of one secret; whether it was thrown away, no check can tell\n{}",
+            args.file.display(),
+            table.render()
+        ),
+        json!({
+            "format": format, "k": k, "file_k": file_k, "lagrange_in_file": lagrange_in_file, "srs_id": id, "insecure": false,
+            "file": args.out, "file_bytes": file_bytes, "seconds": ui::seconds(took),
+        }),
     ))
 }

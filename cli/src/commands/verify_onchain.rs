@@ -2,44 +2,61 @@
 
 use serde_json::json;
 
-use super::deploy;
 use crate::{
     Outcome, Result,
     args::VerifyOnchain,
-    chain::Target,
+    chain::{Deployment, Target, Wanted, check_uri},
     pipeline::{self, KeyPaths},
     ui::{self, Table, Ui},
 };
 
-/// Calls the contract; deploys it first where no deployment is given.
+/// Calls the contract; deploys it first where it is missing.
 pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
     let paths = KeyPaths::in_folder(&args.keys);
+    check_uri(&args.metadata_uri)?;
     let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk))?;
-    let proof = pipeline::read_proof(&args.proof)?;
+    let proofs = args.proof.iter().map(|path| pipeline::read_proof(path));
+    let proofs = proofs.collect::<Result<Vec<_>>>()?;
     let mut target = Target::open(&args.chain)?;
+    let dry = args.chain.dry_run;
+    let wanted = Wanted {
+        registered: args.registry.then(|| args.metadata_uri.clone()),
+        ..Wanted::default()
+    };
     let deployed = match &args.deployment {
-        Some(path) => deploy::read(path)?,
-        None => ui.try_timed("deploying", || target.deploy(&vk))?.0,
+        Some(path) => Deployment::read(path)?,
+        None if dry => target.predicted(&vk, &wanted)?,
+        None => ui.try_timed("deploying", || target.deploy(&vk, &wanted))?.0,
     };
     let (verdict, _) = ui.try_timed("verifying on chain", || {
-        target.verify(&vk, &deployed, &proof)
+        target.verify(&vk, &deployed, &proofs, dry)
     })?;
 
+    let gas = match verdict.gas {
+        None => "none: only asked, not sent".into(),
+        Some(gas) if dry => format!("{} estimated, not sent", ui::thousands(gas)),
+        Some(gas) => ui::thousands(gas),
+    };
     let mut table = Table::new();
     table
         .row(["chain", &target.name()])
         .row(["verifier", &deployed.verifier])
-        .row(["model key", &deployed.key])
-        .row([
-            "gas",
-            &verdict
-                .gas
-                .map_or("none: only asked, not sent".into(), ui::thousands),
-        ])
-        .row([
-            "calldata",
-            &format!("{} bytes", ui::thousands(verdict.calldata_bytes as u64)),
-        ]);
+        .row(["model key", &deployed.key]);
+    if let Some(entry) = &deployed.registration {
+        table
+            .row(["registry", &entry.registry])
+            .row(["registered as", &entry.id]);
+    }
+    if proofs.len() > 1 {
+        table.row(["proofs", &proofs.len().to_string()]);
+    }
+    table.row(["gas", &gas]).row([
+        "calldata",
+        &format!("{} bytes", ui::thousands(verdict.calldata_bytes as u64)),
+    ]);
+    if let Some(hash) = &verdict.transaction {
+        table.row(["transaction", hash]);
+    }
     if let Some(reason) = &verdict.reason {
         table.row(["reason", reason]);
     }
@@ -54,9 +71,12 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
     Ok(Outcome {
         text: format!("{headline} by the contract\n{}", table.render()),
         json: json!({
-            "accepted": verdict.accepted, "reason": verdict.reason, "verify_gas": verdict.gas,
-            "calldata_bytes": verdict.calldata_bytes, "verifier": deployed.verifier, "key": deployed.key,
-            "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(), "chain": target.name(), "insecure": vk.insecure(),
+            "accepted": verdict.accepted, "reason": verdict.reason, "verify_gas": verdict.gas, "proofs": proofs.len(),
+            "dry_run": dry,
+            "transaction": verdict.transaction, "calldata_bytes": verdict.calldata_bytes,
+            "verifier": deployed.verifier, "key": deployed.key, "registration": deployed.registration,
+            "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(),
+            "chain": target.name(), "chain_id": target.chain_id(), "insecure": vk.insecure(),
         }),
         accepted: verdict.accepted,
     })

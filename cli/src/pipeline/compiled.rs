@@ -173,8 +173,8 @@ pub fn facts(compiled: &CompiledModel) -> Result<Facts> {
         profile: layout.profile.name(),
         k: layout.k,
         rows: stats.rows(),
-        advice_columns: layout.profile.advice_columns(),
-        fixed_columns: layout.profile.fixed_columns(),
+        advice_columns: layout.profile.folded_advice_columns(),
+        fixed_columns: layout.profile.folded_fixed_columns(),
         input: visible(layout.visibility.input),
         output: visible(layout.visibility.output),
         public_values: ports(layout.visibility.input, &compiled.model.inputs)

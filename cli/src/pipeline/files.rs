@@ -9,7 +9,10 @@ use std::{
 
 use ndarray::ArrayD;
 use ndarray_npy::NpzReader;
-use tensorseal_prover::artifact::{self, Artifact, ArtifactError, Flags, Kind};
+use tensorseal_prover::{
+    artifact::{self, Artifact, ArtifactError, Flags, Kind},
+    mapped::Mapped,
+};
 
 use crate::{CliError, Result};
 
@@ -77,7 +80,7 @@ pub fn write_artifact(path: &Path, kind: Kind, insecure: bool, payload: &[u8]) -
 }
 
 /// Files that are missing or unreadable are the surroundings' fault, others the input's.
-fn artifact_error(why: ArtifactError) -> CliError {
+pub(super) fn artifact_error(why: ArtifactError) -> CliError {
     match why {
         ArtifactError::NotFound { .. } | ArtifactError::Io { .. } => {
             CliError::System(why.to_string())
@@ -88,19 +91,15 @@ fn artifact_error(why: ArtifactError) -> CliError {
 
 /// The header of an artifact of any kind; the content is checked against its hash.
 pub fn read_header(path: &Path) -> Result<Header> {
-    let bytes = read_file(path)?;
-    let file_bytes = bytes.len() as u64;
-    let hash = hex::encode(&bytes[bytes.len().saturating_sub(32)..]);
-    let decoded = match artifact::decode(bytes.clone(), Kind::Model, path) {
-        Err(ArtifactError::WrongKind { found, .. }) => artifact::decode(bytes, found, path),
-        decoded => decoded,
-    };
-    let Artifact { kind, flags, .. } = decoded.map_err(artifact_error)?;
+    let bytes =
+        Mapped::open(path).map_err(|why| artifact_error(ArtifactError::unreadable(path, why)))?;
+    let (kind, flags) = artifact::check(&bytes, Kind::Model, path).map_err(artifact_error)?;
+    let hash = &bytes[bytes.len() - 32..];
     Ok(Header {
         kind,
         version: artifact::FORMAT_VERSION,
-        file_bytes,
-        hash,
+        file_bytes: bytes.len() as u64,
+        hash: hex::encode(hash),
         insecure: flags.insecure,
     })
 }

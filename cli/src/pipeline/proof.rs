@@ -18,11 +18,14 @@ use tensorseal_circuits::{
     witness::{ColumnValues, Phases, Witness},
 };
 use tensorseal_prover::{
-    self as prover, ProvingKey, VerifyingKey,
-    artifact::Kind,
+    self as prover, ProvingKey, SrsError, VerifyingKey,
+    artifact::{ArtifactError, Kind},
     fast::{self, ColumnWitness, PlanSummary, Prover, Values},
+    mapped::Mapped,
+    srs::import::Progress,
     transcript::{scalar_from_bytes, scalar_to_bytes},
 };
+use tensorseal_verifier_contract::project::{PublicTensor, Side};
 use tracing::debug_span;
 
 use super::{
@@ -40,6 +43,16 @@ impl Srs {
     pub fn insecure(&self) -> bool {
         self.0.is_insecure()
     }
+
+    /// log2 of the rows it serves.
+    pub fn k(&self) -> u32 {
+        self.0.k()
+    }
+
+    /// What names it, whatever its size, in hex.
+    pub fn id(&self) -> String {
+        hex::encode(self.0.id().0)
+    }
 }
 
 /// Makes an INSECURE reference string for 2^k rows.
@@ -54,12 +67,47 @@ pub fn write_srs(path: &Path, srs: &Srs) -> Result<u64> {
     files::write_artifact(path, Kind::Srs, srs.insecure(), &srs.0.to_bytes())
 }
 
-/// Reads a reference string.
-pub fn read_srs(path: &Path) -> Result<Srs> {
-    let payload = files::read_artifact(path, Kind::Srs)?.payload;
-    prover::Srs::from_bytes(&payload)
-        .map(Srs)
-        .map_err(|why| CliError::input(path.display(), why))
+/// Reads what 2^k rows need of a reference string, or all of it.
+pub fn read_srs(path: &Path, k: Option<u32>) -> Result<Srs> {
+    let srs = match k {
+        Some(k) => prover::Srs::load_for(path, k),
+        None => prover::Srs::load(path),
+    };
+    srs.map(Srs).map_err(|why| match why {
+        SrsError::Artifact(why) => files::artifact_error(why),
+        why => CliError::input(path.display(), why),
+    })
+}
+
+/// A reference string from a ceremony, checked.
+#[derive(Clone, Debug)]
+pub struct ImportedSrs {
+    /// The reference string.
+    pub srs: Srs,
+    /// The format it was in.
+    pub format: String,
+    /// The file serves up to 2^this rows.
+    pub file_k: u32,
+    /// Whether the Lagrange basis was in the file; else it was computed.
+    pub lagrange_in_file: bool,
+}
+
+/// Imports a reference string for 2^k rows, or for as many as the file serves.
+pub fn import_srs(
+    path: &Path,
+    k: Option<u32>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ImportedSrs> {
+    let file = Mapped::open(path)
+        .map_err(|why| files::artifact_error(ArtifactError::unreadable(path, why)))?;
+    let imported = prover::srs::import(&file, k, OsRng, progress)
+        .map_err(|why| CliError::input(path.display(), why))?;
+    Ok(ImportedSrs {
+        srs: Srs(imported.srs),
+        format: imported.format.to_string(),
+        file_k: imported.file_k,
+        lagrange_in_file: imported.lagrange_in_file,
+    })
 }
 
 /// Where the files of `setup` stand.
@@ -69,7 +117,7 @@ pub struct KeyPaths {
     pub pk: PathBuf,
     /// The verifying key.
     pub vk: PathBuf,
-    /// The reference string, where `setup` made it.
+    /// The reference string, of the model's size.
     pub srs: PathBuf,
 }
 
@@ -99,6 +147,8 @@ struct KeyInfo {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct PublicPort {
     port: Port,
+    /// An input of the model, not an output.
+    is_input: bool,
     /// `(instance column, row)` of each value of the node's tensor.
     cells: Vec<(u32, u32)>,
 }
@@ -107,9 +157,10 @@ impl KeyInfo {
     fn new(compiled: &CompiledModel) -> Self {
         let layout = &*compiled.layout;
         let mut public = Vec::new();
-        for (ports, shown, first) in [
-            (&compiled.model.outputs, layout.visibility.output, 0),
+        for (is_input, ports, shown, first) in [
+            (false, &compiled.model.outputs, layout.visibility.output, 0),
             (
+                true,
                 &compiled.model.inputs,
                 layout.visibility.input,
                 compiled.model.outputs.len(),
@@ -121,6 +172,7 @@ impl KeyInfo {
                 }
                 public.push(PublicPort {
                     port: port.clone(),
+                    is_input,
                     cells: public_cells(layout, port, first + index),
                 });
             }
@@ -170,6 +222,13 @@ pub struct Pk {
     key: ProvingKey,
 }
 
+impl Pk {
+    /// log2 of the circuit's rows.
+    pub fn k(&self) -> u32 {
+        self.key.vk().k()
+    }
+}
+
 /// A verifying key, and how to read the public values of its proofs.
 #[derive(Clone, Debug)]
 pub struct Vk {
@@ -198,9 +257,37 @@ impl Vk {
         self.info.profile.name()
     }
 
+    /// Columns of the circuit in one of halo2's.
+    pub fn fold(&self) -> usize {
+        self.info.profile.fold
+    }
+
     /// The key proper.
     pub fn key(&self) -> &VerifyingKey {
         &self.key
+    }
+
+    /// The public tensors as a contract sees them: places among the public values, which it takes row by row.
+    pub fn public_places(&self) -> Vec<PublicTensor> {
+        let columns = self.key.instance_rows().len() as u64;
+        // Beyond what a contract could be given: a place that it refuses.
+        let place = |(column, row): (u32, u32)| {
+            u32::try_from(u64::from(row) * columns + u64::from(column)).unwrap_or(u32::MAX)
+        };
+        let tensor = |public: &PublicPort| PublicTensor {
+            name: public.port.name.clone(),
+            side: if public.is_input {
+                Side::Input
+            } else {
+                Side::Output
+            },
+            shape: public.port.shape.clone(),
+            scale: public.port.scale,
+            places: (0..public.cells.len())
+                .map(|element| place(public.cells[logical(&public.port, element)]))
+                .collect(),
+        };
+        self.info.public.iter().map(tensor).collect()
     }
 
     /// A public value that stands for nothing and yet is not zero.
@@ -251,7 +338,7 @@ pub fn setup(compiled: &CompiledModel, srs: &Srs) -> Result<Keys> {
         .0
         .downsize(layout.k)
         .map_err(|why| CliError::input(what(), why))?;
-    let instance = vec![layout.instance_rows(); layout.profile.lanes];
+    let instance = vec![layout.folded_instance_rows(); layout.profile.lanes];
     let key = prover::keygen(&srs, &ModelCircuit::new(layout.clone()), &instance)
         .map_err(|why| CliError::input(what(), why))?;
     let info = KeyInfo::new(compiled);
@@ -319,13 +406,16 @@ pub fn read_vk(path: &Path) -> Result<Vk> {
     let key = VerifyingKey::from_bytes::<ModelCircuit>(info.profile, key)
         .map_err(|why| CliError::input(path.display(), why))?;
     for public in &info.public {
-        let rows = key.instance_rows();
+        let (rows, fold) = (key.instance_rows(), info.profile.fold);
         let exists = |&(column, row): &(u32, u32)| {
             rows.get(column as usize)
-                .is_some_and(|rows| (row as usize) < *rows)
+                .is_some_and(|rows| (row as usize) < *rows / fold)
         };
         let elements: usize = public.port.shape.iter().product();
-        if public.cells.len() != elements || !public.cells.iter().all(exists) {
+        let order = &public.port.order;
+        let ordered = (order.is_empty() || order.len() == elements)
+            && order.iter().all(|&at| (at as usize) < elements);
+        if public.cells.len() != elements || !public.cells.iter().all(exists) || !ordered {
             return Err(CliError::Input(format!(
                 "{}: damaged key, make it again",
                 path.display()
@@ -376,7 +466,7 @@ impl Prepared<'_> {
         let digests = witness.digests.clone();
         drop(span);
         let mut columns = WholeColumns(Phases::new(&self.compiled.layout, &witness));
-        let scalars = Layout::instance_scalars(&instances, &digests);
+        let scalars = Layout::instance_scalars(&self.compiled.layout.profile, &instances, &digests);
         let bytes = self
             .prover
             .prove_columns(&mut columns, &scalars, OsRng)
@@ -436,7 +526,7 @@ pub fn prove_plain(compiled: &CompiledModel, pk: &Pk, srs: &Srs, item: &Item) ->
     let circuit = ModelCircuit::with_witness(compiled.layout.clone(), Arc::new(witness));
     // The circuit computes from its own values and reads no cell back.
     let options = prover::ProveOptions::default().read_back(false);
-    let scalars = Layout::instance_scalars(&instances, &digests);
+    let scalars = Layout::instance_scalars(&compiled.layout.profile, &instances, &digests);
     let bytes = prover::prove_with(options, &srs.0, &pk.key, &circuit, &scalars, OsRng)
         .map_err(|why| proving_failed(compiled, &why))?;
     Ok(Proof {
@@ -466,7 +556,7 @@ pub fn verify(vk: &Vk, proof: &Proof) -> Result<(), String> {
             "the proof has {got} digests, and those of this key have {expected}"
         ));
     }
-    prover::verify(&vk.key, &proof.scalars(), &proof.bytes).map_err(|why| why.to_string())
+    prover::verify(&vk.key, &proof.scalars(vk), &proof.bytes).map_err(|why| why.to_string())
 }
 
 /// A proof with its public values: small integers, and digests.
@@ -496,9 +586,9 @@ impl Proof {
         &self.instances
     }
 
-    /// The public values as the circuit has them, by instance column.
-    pub fn scalars(&self) -> Vec<Vec<Fr>> {
-        Layout::instance_scalars(&self.instances, &self.digests)
+    /// The public values as halo2 has them, by instance column.
+    pub fn scalars(&self, vk: &Vk) -> Vec<Vec<Fr>> {
+        Layout::instance_scalars(&vk.info.profile, &self.instances, &self.digests)
     }
 
     /// The digests in hex, whatever they are of.

@@ -11,7 +11,7 @@ use super::CodegenError;
 /// First four bytes of every key.
 pub const KEY_MAGIC: [u8; 4] = *b"TSVK";
 /// Version of the key's word layout.
-pub const KEY_VERSION: u32 = 1;
+pub const KEY_VERSION: u32 = 2;
 
 /// Words of a key before its rotations: id, `k`, rows, `transcript_repr`, `n^-1`, `ω^-1`, `g2` and `s_g2`.
 pub(crate) const KEY_FIXED_WORDS: usize = 6 + 8;
@@ -49,6 +49,16 @@ pub(crate) struct OpeningSet {
     pub(crate) rotations: Vec<i32>,
     /// Each commitment with its evaluations, one for each rotation.
     pub(crate) members: Vec<(Commitment, Vec<Eval>)>,
+}
+
+impl OpeningSet {
+    /// Weights of its interpolation, of which the key holds one for each point; a single point needs none.
+    pub(crate) fn interpolation_weights(&self) -> usize {
+        match self.rotations.len() {
+            1 => 0,
+            points => points,
+        }
+    }
 }
 
 /// A challenge squeezed from the transcript.
@@ -95,6 +105,8 @@ pub struct VerifierLayout {
     id: [u8; 32],
     pub(crate) fixed_columns: usize,
     pub(crate) instance_columns: usize,
+    /// Rows of an instance column from one public value to the next; the rows between are 0.
+    pub(crate) instance_stride: usize,
     pub(crate) challenges: usize,
     pub(crate) quotient_pieces: usize,
     pub(crate) advice_queries: Vec<(usize, i32)>,
@@ -117,6 +129,22 @@ impl VerifierLayout {
     /// # Errors
     /// [`CodegenError`] where the constraint system has what the contract cannot check.
     pub fn new(profile: &str, cs: &ConstraintSystem<Fr>) -> Result<Self, CodegenError> {
+        Self::strided(profile, cs, 1)
+    }
+
+    /// The same for a circuit that reads its public values from every `stride`-th row of the instance columns, and whose
+    /// other rows are 0: callers of the contract leave them out. `stride` is a power of two.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn strided(
+        profile: &str,
+        cs: &ConstraintSystem<Fr>,
+        stride: usize,
+    ) -> Result<Self, CodegenError> {
+        if !stride.is_power_of_two() {
+            return Err(CodegenError::Stride { stride });
+        }
         let named = profile
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -171,9 +199,10 @@ impl VerifierLayout {
         rotations.remove(&0);
         Ok(Self {
             profile: profile.to_owned(),
-            id: key_id(cs),
+            id: key_id(cs, stride),
             fixed_columns: cs.num_fixed_columns(),
             instance_columns: cs.num_instance_columns(),
+            instance_stride: stride,
             challenges: cs.num_challenges(),
             quotient_pieces,
             advice_queries,
@@ -210,6 +239,12 @@ impl VerifierLayout {
         self.instance_columns
     }
 
+    /// Rows of an instance column from one public value to the next.
+    #[must_use]
+    pub fn instance_stride(&self) -> usize {
+        self.instance_stride
+    }
+
     /// Length of a proof.
     #[must_use]
     pub fn proof_bytes(&self) -> usize {
@@ -226,7 +261,16 @@ impl VerifierLayout {
     }
 
     pub(crate) fn key_words(&self) -> usize {
-        KEY_FIXED_WORDS + self.rotations.len() + 2 * self.fixed_columns
+        KEY_FIXED_WORDS
+            + self.rotations.len()
+            + self.interpolations().map(<[i32]>::len).sum::<usize>()
+            + 2 * self.fixed_columns
+    }
+
+    /// Point sets, as rotations, whose interpolation weights the key holds.
+    pub(crate) fn interpolations(&self) -> impl Iterator<Item = &[i32]> {
+        let sets = self.sets.iter().filter(|s| s.interpolation_weights() > 0);
+        sets.map(|s| s.rotations.as_slice())
     }
 
     /// Smallest `k` at which no two of the profile's rotations meet in one point of the domain.
@@ -238,12 +282,13 @@ impl VerifierLayout {
 }
 
 /// The id of the constraint system's keys: two systems share it only where every part of them agrees.
-fn key_id(cs: &ConstraintSystem<Fr>) -> [u8; 32] {
+fn key_id(cs: &ConstraintSystem<Fr>, stride: usize) -> [u8; 32] {
     let mut hasher = Keccak256::new();
     hasher.update(b"tensorseal verifying key");
     hasher.update(KEY_VERSION.to_be_bytes());
     hasher.update(Fr::MODULUS);
     hasher.update((cs.degree() as u64).to_be_bytes());
+    hasher.update((stride as u64).to_be_bytes());
     hasher.update(format!("{:?}", cs.pinned()));
     let digest: [u8; 32] = hasher.finalize().into();
     let mut id = [0; 32];

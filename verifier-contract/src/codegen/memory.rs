@@ -3,7 +3,9 @@
 use super::{
     dag::{challenge_name, eval_name},
     layout::{KEY_FIXED_WORDS, ProofPoint, VerifierLayout},
-    text::{difference, instance_denominator, instance_rotations, point, suffix},
+    text::{
+        difference, instance_denominator, instance_rotations, interpolation_weight, point, suffix,
+    },
 };
 
 /// Named places in memory, one after the other.
@@ -60,6 +62,11 @@ impl MemoryMap {
         debug_assert_eq!(map.next, 0xa0 + 32 * KEY_FIXED_WORDS);
         for rotation in &layout.rotations {
             map.word(format!("KEY_OMEGA{}", suffix(*rotation)));
+        }
+        for (i, set) in layout.sets.iter().enumerate() {
+            for j in 0..set.interpolation_weights() {
+                map.word(interpolation_weight(i, j));
+            }
         }
         for column in 0..layout.fixed_columns {
             map.words(format!("F{column}_COMMITMENT"), 2, None);
@@ -130,17 +137,21 @@ impl MemoryMap {
             Some("products of the values before each"),
         );
         map.words("MODEXP", 6, Some("input of precompile 5"));
+        for (name, side) in [("RIGHT", "G2"), ("LEFT", "s·G2")] {
+            let comment =
+                format!("paired with {side}: a sum of points, then a product and its scalar");
+            map.words(name, 5, Some(&comment));
+        }
         map.words(
-            "ACC",
-            2,
-            Some("input of precompile 6: the sum so far, then MUL"),
+            "GENERATOR_SCALAR",
+            1,
+            Some("what G is multiplied by, summed over the proofs"),
         );
         map.words(
-            "MUL",
-            2,
-            Some("input of precompile 7: a point, then its scalar"),
+            "FIXED_SCALARS",
+            layout.fixed_columns,
+            Some("what each fixed commitment is multiplied by, likewise"),
         );
-        map.word("MUL_SCALAR");
         map.words("GENERATOR", 2, Some("of G1"));
         map.words("PAIRING", 12, Some("input of precompile 8"));
         map.mark("SHARED", "shared subexpressions of the gates");

@@ -57,6 +57,12 @@ pub enum CodegenError {
         /// The selector.
         index: usize,
     },
+    /// Public values stand at a distance that the contract cannot step over.
+    #[error("an instance stride must be a power of two, and {stride} is none")]
+    Stride {
+        /// The stride.
+        stride: usize,
+    },
     /// The circuit constrains nothing.
     #[error("the circuit queries no advice and no fixed column, so there is nothing to verify")]
     NoQueries,

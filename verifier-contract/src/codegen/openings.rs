@@ -3,63 +3,94 @@
 use super::{
     dag::eval_name,
     layout::{Commitment, Eval, OpeningSet},
-    points::vanishing_outside,
     source::Writer,
-    text::{Text, difference, load, mul, point, product, revert},
+    text::{Text, difference, interpolation_weight, load, mul, point, revert},
 };
 
 impl Writer<'_> {
     pub(super) fn write_openings(&mut self) {
         let layout = self.layout;
         let mut text = Text::of(format!(
-            "/// @dev SHPLONK: ACC = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, with c_i = v^i·z_i(u) / z_0'(u)
-/// where z_i vanishes on the opened points outside set i.
-function combineOpenings() private view {{
+            "/// @dev SHPLONK: RIGHT = Σ_i c_i Σ_j y^j (C_ij - r_ij(u)·G) - z_0·H1 + u·H2, where Z_i vanishes on the points of
+/// set i, z_0 = Z_0(u) and c_i = v^i·z_0 / Z_i(u). The interpolation at u of values e_m at the points x·ω^(r_m) is
+/// Z_i(u)·x^(1-#i) Σ_m e_m·w_m / (u - x·ω^(r_m)), with w_m = 1 / Π_(l≠m) (ω^(r_m) - ω^(r_l)) from the key.
+/// A proof is right where e(H2, s·G2) = e(RIGHT, G2). This adds weight·H2 to LEFT and weight·RIGHT to RIGHT, but for
+/// what all proofs of a key share, the fixed commitments and G: their scalars are summed. The first weight is 1.
+function combineOpenings(uint256 weight, bool first) private view {{
 assembly (\"memory-safe\") {{
-// adds s·P to ACC
-function addTerm(ptr, s) {{
-mcopy(MUL, ptr, 0x40)
-mstore(MUL_SCALAR, s)
-let ok := staticcall(gas(), 0x07, MUL, 0x60, MUL, 0x40)
-ok := and(staticcall(gas(), 0x06, ACC, 0x80, ACC, 0x40), ok)
-if iszero(ok) {{
 {}
-}}
-}}
 let r := R
 let y := mload(SET_Y)
-let v := mload(SET_V)
-let vi := 1
-// Σ_i c_i Σ_j y^j r_ij(u)
+let vi := weight
+// weight·Σ_i c_i Σ_j y^j r_ij(u) / z_0
 let sum := 0
-let c := 1
 let s
 let e
 let ri
 ",
-            revert("PrecompileFailed", &["0x07"])
+            add_term()
         ));
+        let mut z_0 = layout.sets[0].rotations.iter().map(|r| difference(*r));
+        let point = z_0.next().expect("a set has points");
+        text.line(format!("let z0 := {}", load(&point)));
+        for factor in z_0 {
+            text.line(format!("z0 := {}", mul("z0", &load(&factor))));
+        }
         for (i, set) in layout.sets.iter().enumerate() {
             self.write_set(&mut text, i, set);
         }
-        let z_0 = product(
-            layout.sets[0]
-                .rotations
-                .iter()
-                .map(|r| load(&difference(*r))),
-        );
-        text.add(format!(
+        text.add(
             "// the claimed evaluations, and the two opening points
-mstore(GENERATOR, 1)
-mstore(add(GENERATOR, 0x20), 2)
-addTerm(GENERATOR, sub(r, sum))
-addTerm(H1, sub(r, {z_0}))
-addTerm(H2, mload(SET_U))
+mstore(GENERATOR_SCALAR, addmod(mload(GENERATOR_SCALAR), sub(r, mulmod(sum, z0, r)), r))
+addTerm(RIGHT, H1, sub(r, mulmod(weight, z0, r)))
+addTerm(RIGHT, H2, mulmod(weight, mload(SET_U), r))
+switch first
+case 1 { mcopy(LEFT, H2, 0x40) }
+default { addTerm(LEFT, H2, weight) }
+}
+}
+
+",
+        );
+        self.put(1, text.as_str());
+        self.write_shared();
+    }
+
+    /// What all proofs of one key have in common.
+    fn write_shared(&mut self) {
+        let columns = self.layout.fixed_columns;
+        let mut text = Text::of(format!(
+            "/// @dev Before the first proof: the sums of the scalars are 0.
+function clearShared() private pure {{
+assembly (\"memory-safe\") {{
+calldatacopy(GENERATOR_SCALAR, calldatasize(), {:#x})
 }}
 }}
 
-"
+/// @dev After the last proof: adds the fixed commitments and G to RIGHT.
+function addShared() private view {{
+assembly (\"memory-safe\") {{
+{}
+mstore(GENERATOR, 1)
+mstore(add(GENERATOR, 0x20), 2)
+addTerm(RIGHT, GENERATOR, mload(GENERATOR_SCALAR))
+",
+            32 * (1 + columns),
+            add_term(),
         ));
+        if columns > 0 {
+            text.add(format!(
+                "let scalar := FIXED_SCALARS
+let end := add(F0_COMMITMENT, {:#x})
+for {{ let ptr := F0_COMMITMENT }} lt(ptr, end) {{ ptr := add(ptr, 0x40) }} {{
+addTerm(RIGHT, ptr, mload(scalar))
+scalar := add(scalar, 0x20)
+}}
+",
+                64 * columns
+            ));
+        }
+        text.add("}\n}\n\n");
         self.put(1, text.as_str());
     }
 
@@ -72,12 +103,7 @@ addTerm(H2, mload(SET_U))
             names.join(", ")
         ));
         if index > 0 {
-            let outside = vanishing_outside(self.layout, set);
-            let mut c = mul("vi", &outside);
-            if vanishing_outside(self.layout, &self.layout.sets[0]) != "1" {
-                c = mul(&c, &load(&format!("INVERSE_{}", self.inverses.len() - 1)));
-            }
-            text.line(format!("vi := mulmod(vi, v, r)\nc := {c}"));
+            text.line("vi := mulmod(vi, mload(SET_V), r)");
         }
         // the evaluations at each point, combined by powers of y, last to first
         for (j, rotation) in set.rotations.iter().enumerate() {
@@ -89,38 +115,49 @@ addTerm(H2, mload(SET_U))
                     text.line(format!("e := addmod(mulmod(e, y, r), {value}, r)"));
                 }
             }
-            if set.rotations.len() == 1 {
-                text.add("ri := e\n");
-                continue;
-            }
-            let others = set.rotations.iter().filter(|m| *m != rotation);
-            let numerator = product(others.map(|m| load(&difference(*m))));
-            let inverse = load(&format!("INVERSE_{}", self.set_inverse(index) + j));
-            let term = mul("e", &mul(&numerator, &inverse));
+            let inverse = self.inverse_of_difference(*rotation);
+            let weight = match set.rotations.len() {
+                1 => "1".to_owned(),
+                _ => load(&interpolation_weight(index, j)),
+            };
+            let term = mul("e", &mul(&inverse, &weight));
             if j == 0 {
                 text.line(format!("ri := {term}"));
             } else {
                 text.line(format!("ri := addmod(ri, {term}, r)"));
             }
         }
-        text.add("sum := addmod(sum, mulmod(c, ri, r), r)\ns := c\n");
+        let degree = set.rotations.len() - 1;
+        if degree > 0 {
+            // e := x^-degree, by squaring
+            let x = self.inverse_of_x();
+            text.line(format!("e := {x}"));
+            for bit in (0..degree.ilog2()).rev() {
+                text.line("e := mulmod(e, e, r)");
+                if degree >> bit & 1 == 1 {
+                    text.line(format!("e := {}", mul("e", &x)));
+                }
+            }
+            text.line("ri := mulmod(ri, e, r)");
+        }
+        text.add("sum := addmod(sum, mulmod(vi, ri, r), r)\n");
+        if index == 0 {
+            text.add("s := weight\n");
+        } else {
+            text.add("s := mulmod(vi, z0, r)\n");
+            for rotation in &set.rotations {
+                let inverse = self.inverse_of_difference(*rotation);
+                text.line(format!("s := {}", mul("s", &inverse)));
+            }
+        }
         // the commitments, runs of neighbours in a loop
         let mut j = 0;
         while j < set.members.len() {
-            if index == 0 && j == 0 {
-                // c_0 is 1, so the first commitment needs no multiplication
-                let name = self.commitment_pointer(set.members[0].0);
-                text.line(format!("mcopy(ACC, {name}, 0x40)"));
-                j = 1;
-                if set.members.len() > 1 {
-                    text.add("s := y\n");
-                }
-                continue;
-            }
-            if set.members[j].0 == Commitment::Quotient {
+            let commitment = set.members[j].0;
+            if commitment == Commitment::Quotient {
                 text.add("e := s\n");
                 for piece in 0..self.layout.quotient_pieces {
-                    text.line(format!("addTerm(QUOTIENT_{piece}_COMMITMENT, e)"));
+                    text.line(format!("addTerm(RIGHT, QUOTIENT_{piece}_COMMITMENT, e)"));
                     if piece + 1 < self.layout.quotient_pieces {
                         text.add("e := mulmod(e, mload(X_N), r)\n");
                     }
@@ -129,21 +166,41 @@ addTerm(H2, mload(SET_U))
                 j += 1;
                 continue;
             }
-            let offset = |m: usize| self.commitment_offset(set.members[m].0);
             let mut end = j + 1;
+            let next_to =
+                |m: usize| Some(self.words_of(commitment)? + (m - j) * self.size_of(commitment));
             while end < set.members.len()
-                && offset(end).is_some_and(|o| Some(o) == offset(j).map(|s| s + 0x40 * (end - j)))
+                && same_kind(commitment, set.members[end].0)
+                && self.words_of(set.members[end].0) == next_to(end)
             {
                 end += 1;
             }
-            let first = self.commitment_pointer(set.members[j].0);
-            if end - j < 3 {
+            let pointer = self.pointer_of(commitment);
+            let (last, size) = (
+                self.pointer_of(set.members[end - 1].0),
+                self.size_of(commitment),
+            );
+            let term = match commitment {
+                // The key's, and so those of every proof: only the scalar is noted.
+                Commitment::Fixed(_) => "mstore(ptr, addmod(mload(ptr), s, r))",
+                _ => "addTerm(RIGHT, ptr, s)",
+            };
+            if index == 0 && j == 0 && !matches!(commitment, Commitment::Fixed(_)) {
+                // the first weight is 1, so the first commitment needs no multiplication
+                text.line(format!(
+                    "switch first
+case 1 {{ mcopy(RIGHT, {pointer}, 0x40) }}
+default {{ addTerm(RIGHT, {pointer}, s) }}
+s := mulmod(s, y, r)"
+                ));
+                end = 1;
+            } else if end - j < 3 {
                 end = j + 1;
-                text.line(format!("addTerm({first}, s)\ns := mulmod(s, y, r)"));
+                let term = term.replace("ptr", &pointer);
+                text.line(format!("{term}\ns := mulmod(s, y, r)"));
             } else {
-                let last = self.commitment_pointer(set.members[end - 1].0);
-                text.line(format!("for {{ let ptr := {first} }} iszero(gt(ptr, {last})) {{ ptr := add(ptr, 0x40) }} {{
-addTerm(ptr, s)
+                text.line(format!("for {{ let ptr := {pointer} }} iszero(gt(ptr, {last})) {{ ptr := add(ptr, {size:#x}) }} {{
+{term}
 s := mulmod(s, y, r)
 }}"
                 ));
@@ -154,13 +211,13 @@ s := mulmod(s, y, r)
 
     pub(super) fn write_pairing(&mut self) {
         let text = format!(
-            "/// @dev e(H2, s·G2) · e(-ACC, G2) = 1.
+            "/// @dev e(LEFT, s·G2) · e(-RIGHT, G2) = 1.
 function checkPairing() private view {{
 assembly (\"memory-safe\") {{
-mcopy(PAIRING, H2, 0x40)
+mcopy(PAIRING, LEFT, 0x40)
 mcopy(add(PAIRING, 0x40), KEY_S_G2, 0x80)
-mstore(add(PAIRING, 0xc0), mload(ACC))
-mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(ACC, 0x20))), Q))
+mstore(add(PAIRING, 0xc0), mload(RIGHT))
+mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(RIGHT, 0x20))), Q))
 mcopy(add(PAIRING, 0x100), KEY_G2, 0x80)
 if iszero(staticcall(gas(), 0x08, PAIRING, 0x180, 0x00, 0x20)) {{
 {}
@@ -192,18 +249,52 @@ if iszero(eq(mload(0x00), 1)) {{
         }
     }
 
-    pub(super) fn commitment_pointer(&self, commitment: Commitment) -> String {
+    /// Where a commitment stands; of a fixed one, where its scalar is summed.
+    fn pointer_of(&self, commitment: Commitment) -> String {
         match commitment {
             Commitment::Advice(c) => format!("A{c}_COMMITMENT"),
-            Commitment::Fixed(c) => format!("F{c}_COMMITMENT"),
+            Commitment::Fixed(0) => "FIXED_SCALARS".to_owned(),
+            Commitment::Fixed(c) => format!("add(FIXED_SCALARS, {:#x})", 32 * c),
             Commitment::Random => "RANDOM_COMMITMENT".to_owned(),
             Commitment::Quotient => "QUOTIENT_0_COMMITMENT".to_owned(),
         }
     }
 
-    /// Memory offset of a commitment; the quotient has no single one.
-    pub(super) fn commitment_offset(&self, commitment: Commitment) -> Option<usize> {
-        (commitment != Commitment::Quotient)
-            .then(|| self.map.offset(&self.commitment_pointer(commitment)))
+    /// Bytes of what stands there.
+    fn size_of(&self, commitment: Commitment) -> usize {
+        match commitment {
+            Commitment::Fixed(_) => 0x20,
+            _ => 0x40,
+        }
     }
+
+    /// The memory offset of [`pointer_of`](Self::pointer_of); the quotient has no single one.
+    fn words_of(&self, commitment: Commitment) -> Option<usize> {
+        match commitment {
+            Commitment::Quotient => None,
+            Commitment::Fixed(c) => Some(self.map.offset("FIXED_SCALARS") + 32 * c),
+            other => Some(self.map.offset(&self.pointer_of(other))),
+        }
+    }
+}
+
+fn same_kind(a: Commitment, b: Commitment) -> bool {
+    matches!(a, Commitment::Fixed(_)) == matches!(b, Commitment::Fixed(_))
+}
+
+/// Yul that adds `s·P` to the sum at `sum`, which two words for the product and one for the scalar follow.
+fn add_term() -> String {
+    let failed = revert("PrecompileFailed", &["0x07"]);
+    format!(
+        "function addTerm(sum, ptr, s) {{
+let product := add(sum, 0x40)
+mcopy(product, ptr, 0x40)
+mstore(add(sum, 0x80), s)
+let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
+ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
+if iszero(ok) {{
+{failed}
+}}
+}}"
+    )
 }

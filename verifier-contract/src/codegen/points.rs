@@ -2,52 +2,42 @@
 
 use super::{
     dag::eval_name,
-    layout::{OpeningSet, VerifierLayout},
+    layout::VerifierLayout,
     source::Writer,
     text::{
-        Text, difference, instance_denominator, instance_rotations, load, point, product, revert,
-        suffix,
+        Text, difference, instance_denominator, instance_rotations, load, point, revert, suffix,
     },
 };
 
-/// Everything that is divided by, inverted in one batch: `x^n - 1`, the instance's denominators, those of the
-/// interpolations, and what vanishes outside the first set.
+/// Everything that is divided by, inverted in one batch: `x^n - 1`, the instance's denominators, `x`, and `u` minus each
+/// opened point.
 pub(super) fn inverses(layout: &VerifierLayout) -> Vec<String> {
     let mut list = vec!["addmod(mload(X_N), sub(r, 1), r)".to_owned()];
     for rotation in instance_rotations(layout) {
         list.push(load(&instance_denominator(rotation)));
     }
-    for set in layout.sets.iter().filter(|s| s.rotations.len() > 1) {
-        for j in &set.rotations {
-            let others = set.rotations.iter().filter(|m| *m != j);
-            list.push(product(others.map(|m| {
-                let (p, q) = (load(&point(*j)), load(&point(*m)));
-                format!("addmod({p}, sub(r, {q}), r)")
-            })));
-        }
-    }
-    let first = vanishing_outside(layout, &layout.sets[0]);
-    if first != "1" {
-        list.push(first);
-    }
+    list.push(load("X"));
+    list.extend(layout.opened.iter().map(|r| load(&difference(*r))));
     list
 }
 
-/// `Π (u - p)` over the opened points that are not the set's.
-pub(super) fn vanishing_outside(layout: &VerifierLayout, set: &OpeningSet) -> String {
-    let outside = layout.opened.iter().filter(|r| !set.rotations.contains(r));
-    product(outside.map(|r| load(&difference(*r))))
-}
-
 impl Writer<'_> {
-    /// Position in the batch of the first denominator of a set's interpolation.
-    pub(super) fn set_inverse(&self, set: usize) -> usize {
-        let before: usize = self.layout.sets[..set]
-            .iter()
-            .filter(|s| s.rotations.len() > 1)
-            .map(|s| s.rotations.len())
-            .sum();
-        1 + instance_rotations(self.layout).len() + before
+    /// `1 / x`.
+    pub(super) fn inverse_of_x(&self) -> String {
+        load(&format!(
+            "INVERSE_{}",
+            1 + instance_rotations(self.layout).len()
+        ))
+    }
+
+    /// `1 / (u - x·ω^rotation)`.
+    pub(super) fn inverse_of_difference(&self, rotation: i32) -> String {
+        let at = self.layout.opened.iter().position(|r| *r == rotation);
+        let at = at.expect("every set's points are opened");
+        load(&format!(
+            "INVERSE_{}",
+            2 + instance_rotations(self.layout).len() + at
+        ))
     }
 
     pub(super) fn write_points(&mut self) {
@@ -78,7 +68,7 @@ mstore(X_N, xn)
     pub(super) fn write_instances(&mut self) {
         let layout = self.layout;
         let rows = 32 * layout.instance_columns;
-        let mut text = Text::of("/// @dev Instance columns at their points, as fractions: with t = x·ω^(rotation - row), the value is
+        let mut text = Text::of("/// @dev Instance columns at their points, as fractions: with t = x·ω^(rotation - row of halo2), the value is
 /// (x^n - 1) / n · Σ instance[row] / (t - 1). Numerators go where the evaluations belong.
 function sumInstances(uint256[] calldata instances) private pure {
 assembly (\"memory-safe\") {
@@ -87,6 +77,9 @@ let minusOne := sub(r, 1)
 let omegaInv := mload(KEY_OMEGA_INV)
 let end := add(instances.offset, shl(5, instances.length))
 ");
+        for _ in 0..layout.instance_stride.ilog2() {
+            text.add("omegaInv := mulmod(omegaInv, omegaInv, r)\n");
+        }
         for rotation in instance_rotations(layout) {
             let columns: Vec<(usize, String)> = layout
                 .instance_queries

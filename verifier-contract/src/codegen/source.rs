@@ -187,16 +187,72 @@ view
 returns (bool)
 {
 loadKey(key);
-checkLengths(instances, proof);
+checkLengths(instances, proof, 1);
+clearShared();
+accumulate(instances, proof, 1, true);
+addShared();
+checkPairing();
+return true;
+}
+
+/// @notice Verifies several proofs of one model with one pairing, and reverts where one of them is not accepted.
+/// @dev Each proof's equation is weighed by a power of a challenge drawn from the key and the whole calldata, so
+/// that wrong ones do not cancel. Calldata as for `verify`.
+/// @param key The model's key.
+/// @param instances The public values of each proof, one after the other.
+/// @param proofs The proofs, one after the other; one at least.
+/// @return True, always; a refused batch reverts with one of the errors above.
+function verifyBatch(address key, uint256[] calldata instances, bytes calldata proofs)
+external
+view
+returns (bool)
+{
+loadKey(key);
+uint256 count = proofs.length / PROOF_BYTES;
+if (count == 0) revert BadProofLength(proofs.length, PROOF_BYTES);
+checkLengths(instances, proofs, count);
+clearShared();
+uint256 challenge = batchChallenge();
+uint256 weight = 1;
+uint256 values = instances.length / count;
+for (uint256 i = 0; i < count; ++i) {
+accumulate(
+instances[i * values:(i + 1) * values],
+proofs[i * PROOF_BYTES:(i + 1) * PROOF_BYTES],
+weight,
+i == 0
+);
+weight = mulmod(weight, challenge, R);
+}
+addShared();
+checkPairing();
+return true;
+}
+
+/// @dev Checks a proof up to its pairing, and adds both sides of that, times the weight, to LEFT and RIGHT.
+function accumulate(
+uint256[] calldata instances,
+bytes calldata proof,
+uint256 weight,
+bool first
+) private view {
 checkProof(proof);
 replayTranscript(instances, proof);
 computePoints();
 sumInstances(instances);
 invertDenominators();
 evaluateGates();
-combineOpenings();
-checkPairing();
-return true;
+combineOpenings(weight, first);
+}
+
+/// @dev Hash of the key and of the calldata, which holds all public values and proofs.
+function batchChallenge() private pure returns (uint256 challenge) {
+assembly (\"memory-safe\") {
+mcopy(FREE, KEY_ID, sub(KEY_BYTES, 1))
+let to := add(FREE, sub(KEY_BYTES, 1))
+calldatacopy(to, 0, calldatasize())
+challenge := mod(keccak256(FREE, add(sub(KEY_BYTES, 1), calldatasize())), R)
+}
 }
 
 ",
@@ -228,19 +284,23 @@ if or(iszero(ok), byte(31, mload(0x80))) {{
 
     fn write_check_lengths(&mut self) {
         let text = format!(
-            "/// @dev Accepts the arguments' one encoding: head, instances, proof, end of calldata.
-function checkLengths(uint256[] calldata instances, bytes calldata proof) private pure {{
+            "/// @dev Accepts the arguments' one encoding: head, instances, proofs, end of calldata.
+function checkLengths(uint256[] calldata instances, bytes calldata proof, uint256 proofs)
+private
+pure
+{{
 assembly (\"memory-safe\") {{
-let count := mul(mload(KEY_ROWS), INSTANCE_COLUMNS)
+let count := mul(mul(mload(KEY_ROWS), INSTANCE_COLUMNS), proofs)
 if iszero(eq(instances.length, count)) {{
 {}
 }}
-if iszero(eq(proof.length, PROOF_BYTES)) {{
+let bytesExpected := mul(PROOF_BYTES, proofs)
+if iszero(eq(proof.length, bytesExpected)) {{
 {}
 }}
 let expected := add({INSTANCES_OFFSET:#x}, shl(5, count))
 let ok := and(eq(instances.offset, {INSTANCES_OFFSET:#x}), eq(proof.offset, add(expected, 0x20)))
-expected := add(expected, add(0x20, PROOF_BYTES))
+expected := add(expected, add(0x20, bytesExpected))
 if iszero(and(ok, eq(calldatasize(), expected))) {{
 {}
 }}
@@ -249,7 +309,7 @@ if iszero(and(ok, eq(calldatasize(), expected))) {{
 
 ",
             revert("BadInstanceCount", &["instances.length", "count"]),
-            revert("BadProofLength", &["proof.length", "PROOF_BYTES"]),
+            revert("BadProofLength", &["proof.length", "bytesExpected"]),
             revert("BadCalldata", &["calldatasize()", "expected"]),
         );
         self.put(1, &text);

@@ -72,13 +72,6 @@ pub(super) fn mul(a: &str, b: &str) -> String {
     }
 }
 
-pub(super) fn product(factors: impl IntoIterator<Item = String>) -> String {
-    factors
-        .into_iter()
-        .reduce(|a, b| mul(&a, &b))
-        .unwrap_or_else(|| "1".to_owned())
-}
-
 pub(super) fn load(name: &str) -> String {
     format!("mload({name})")
 }
@@ -91,6 +84,11 @@ pub(super) fn suffix(rotation: i32) -> String {
 /// Name of the point `x ω^rotation`.
 pub(super) fn point(rotation: i32) -> String {
     format!("X{}", suffix(rotation))
+}
+
+/// Name of the weight of a set's point in its interpolation.
+pub(super) fn interpolation_weight(set: usize, point: usize) -> String {
+    format!("KEY_WEIGHT_{set}_{point}")
 }
 
 /// Name of `u - x ω^rotation`.

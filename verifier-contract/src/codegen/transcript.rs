@@ -24,6 +24,13 @@ let to := add(FREE, 0x20)
         );
         if columns > 0 {
             let step = 32 * columns;
+            // calldata past its end is zeros
+            let skip = match 32 * (layout.instance_stride - 1) {
+                0 => String::new(),
+                between => format!(
+                    "calldatacopy(to, calldatasize(), {between:#x})\nto := add(to, {between:#x})\n"
+                ),
+            };
             text.add(format!(
                 "let end := add(instances.offset, shl(5, instances.length))
 for {{ let column := 0 }} lt(column, {step:#x}) {{ column := add(column, 0x20) }} {{
@@ -35,7 +42,7 @@ if iszero(lt(value, r)) {{
 }}
 mstore(to, value)
 to := add(to, 0x20)
-}}
+{skip}}}
 }}
 ",
                 revert("ScalarNotCanonical", &["ptr"])

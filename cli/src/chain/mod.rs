@@ -1,0 +1,15 @@
+//! Deploying, registering and verifying: in the embedded EVM, or on a chain over JSON-RPC.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`deployment`] | what stands where, as a file |
+//! | `model` | a verifying key as the contract crate sees it |
+//! | `target` | deploys, registers, verifies, or only says what it would do |
+
+pub mod deployment;
+mod model;
+mod target;
+
+pub use deployment::{Deployment, Registration, Sent, Step};
+pub use model::{calldata, check_uri, key_id, project, replay};
+pub use target::{Planned, Target, Verdict, Wanted};
