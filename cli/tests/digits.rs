@@ -1,6 +1,6 @@
 //! The main job: compile, set up, prove, verify, on the bundled network.
 
-use std::fs::File;
+use std::fs::{self, File};
 
 use ndarray::{Array1, Array2};
 use ndarray_npy::NpzReader;
@@ -312,6 +312,15 @@ fn a_hashed_input_is_one_public_value() {
     assert_eq!(verified["public"], proved["outputs"]);
     let gas = folder.json(&["verify-onchain", "--proof", "p"]);
     assert_eq!(gas["accepted"], true);
+    let exported = folder.json(&["export", "--proof", "p", "-o", "export"]);
+    assert_eq!(exported["example"], false);
+    assert!(folder.path("export/src/PoseidonDigest.sol").exists());
+    let model = fs::read_to_string(folder.path("export/src/Model.sol")).expect("text");
+    let (lo, bits) = (&digest["lo"], &digest["bits"]);
+    let recipe = format!("`PoseidonDigest.digest(values, {lo}, {bits})`");
+    assert!(model.contains(&recipe), "{model}");
+    assert!(model.contains("constant INPUT_DIGEST = 0;"), "{model}");
+    assert!(model.contains("constant OUTPUT ="), "{model}");
     let digest = digest["digest"].as_str().expect("hex").to_owned();
     let shown = folder.json(&["inspect", "p"]);
     assert_eq!(shown["digests"][0], digest);
@@ -348,4 +357,9 @@ fn both_sides_can_be_hashed() {
     assert_eq!(verified["public"], serde_json::json!([]));
     let on_chain = folder.json(&["verify-onchain", "--proof", "p"]);
     assert_eq!(on_chain["accepted"], true);
+    folder.json(&["export", "--proof", "p", "-o", "export"]);
+    let model = fs::read_to_string(folder.path("export/src/Model.sol")).expect("text");
+    for place in ["OUTPUT_DIGEST = 0;", "INPUT_DIGEST = 1;"] {
+        assert!(model.contains(place), "{model}");
+    }
 }

@@ -37,6 +37,21 @@ pub struct PublicTensor {
     pub places: Vec<u32>,
 }
 
+/// A side whose tensors are hashed: one digest stands for them among the public values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashedSide {
+    /// Whether inputs or outputs.
+    pub side: Side,
+    /// Place of the digest among the public values.
+    pub place: u32,
+    /// How many values are hashed.
+    pub count: usize,
+    /// The least value.
+    pub lo: i64,
+    /// Bits of a packed value.
+    pub bits: u32,
+}
+
 /// A proof to replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
@@ -82,6 +97,8 @@ pub struct Project {
     pub metadata_uri: String,
     /// Its public tensors.
     pub tensors: Vec<PublicTensor>,
+    /// Its hashed sides.
+    pub hashed: Vec<HashedSide>,
 }
 
 /// A file of a project: its path, what it is for, and its content.
@@ -169,6 +186,13 @@ impl Project {
                 _ => "interface",
             };
             files.push(file(&format!("src/{name}"), purpose, source.to_owned()));
+        }
+        if !self.hashed.is_empty() {
+            files.push(file(
+                "src/PoseidonDigest.sol",
+                "computes the digests of hashed values",
+                include_str!("../contracts/PoseidonDigest.sol").to_owned(),
+            ));
         }
         files.push(file(
             "script/Key.sol",
@@ -296,7 +320,7 @@ const HEAD: &str = "// SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.25;
 ";
 
-/// `Model.sol`: the model's id, and where its public tensors stand.
+/// `Model.sol`: the model's id, and where its public tensors and digests stand.
 #[must_use]
 pub fn model_source(project: &Project) -> String {
     let word = |bytes: [u8; 32]| format!("0x{}", hex::encode(bytes));
@@ -354,6 +378,26 @@ library Model {{
             tensor.scale,
             // The cast saturates.
             (tensor.scale * 1e18).round() as u128,
+        )
+        .expect("text takes text");
+    }
+    for hashed in &project.hashed {
+        let (name, what) = match hashed.side {
+            Side::Input => ("INPUT_DIGEST", "inputs"),
+            Side::Output => ("OUTPUT_DIGEST", "outputs"),
+        };
+        let HashedSide {
+            place,
+            count,
+            lo,
+            bits,
+            ..
+        } = hashed;
+        write!(
+            text,
+            "    /// @notice Place of `PoseidonDigest.digest(values, {lo}, {bits})`, where `values` are the {count} integers of the {what}.
+    uint256 internal constant {name} = {place};
+",
         )
         .expect("text takes text");
     }

@@ -38,6 +38,7 @@ pub(crate) fn project() -> Project {
             tensor("x", Side::Input, &[1, 3, 5]),
             tensor("z", Side::Input, &[4]),
         ],
+        hashed: vec![],
     }
 }
 

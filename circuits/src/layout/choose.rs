@@ -67,7 +67,11 @@ pub fn choose(
 fn cost(layout: &Layout, goal: Optimize) -> f64 {
     let p = &layout.profile;
     let rows = f64::from(1u32 << layout.k);
-    let small = p.folded_phases()[0].len();
+    let small = if p.hash {
+        p.m().end / p.fold
+    } else {
+        p.folded_phases()[0].len()
+    };
     let dense = p.folded_advice_columns() - small;
     let fixed = p.folded_fixed_columns();
     let time = rows * (1.1 * small as f64 + 3.4 * dense as f64 + 0.06 * fixed as f64 + 20.0);

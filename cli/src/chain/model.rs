@@ -72,6 +72,7 @@ pub fn project(vk: &Vk, metadata_uri: &str) -> Result<Project> {
         key: key_data(vk)?,
         metadata_uri: metadata_uri.to_owned(),
         tensors: vk.public_places(),
+        hashed: vk.digest_places(),
     })
 }
 

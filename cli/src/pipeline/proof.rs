@@ -11,7 +11,7 @@ use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 use tensorseal_circuits::{
     circuit::ModelCircuit,
-    layout::{Layout, PublicValues, Shown},
+    layout::{self, Layout, PublicValues, Shown},
     model::Port,
     ports,
     profile::Profile,
@@ -25,7 +25,7 @@ use tensorseal_prover::{
     srs::import::Progress,
     transcript::{scalar_from_bytes, scalar_to_bytes},
 };
-use tensorseal_verifier_contract::project::{PublicTensor, Side};
+use tensorseal_verifier_contract::project::{self, PublicTensor, Side};
 use tracing::debug_span;
 
 use super::{
@@ -288,6 +288,24 @@ impl Vk {
                 .collect(),
         };
         self.info.public.iter().map(tensor).collect()
+    }
+
+    /// The digests as a contract sees them: in row 0, hence first among the public values.
+    pub fn digest_places(&self) -> Vec<project::HashedSide> {
+        let place = |(place, hashed): (u32, &HashedSide)| {
+            let digest = hashed.digest;
+            project::HashedSide {
+                side: match digest.side {
+                    layout::Side::Input => Side::Input,
+                    layout::Side::Output => Side::Output,
+                },
+                place,
+                count: digest.count,
+                lo: digest.packing.lo(),
+                bits: digest.packing.bits(),
+            }
+        };
+        (0..).zip(&self.info.hashed).map(place).collect()
     }
 
     /// A public value that stands for nothing and yet is not zero.
