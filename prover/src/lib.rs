@@ -68,6 +68,7 @@
 //! | [`artifact`] | the container of every file |
 
 pub mod artifact;
+mod backend;
 mod bytes;
 mod constraints;
 pub mod fast;
