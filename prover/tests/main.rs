@@ -634,3 +634,23 @@ fn shapes_that_cannot_be_proved_are_refused() {
         "{error}"
     );
 }
+
+/// The README's lines on the prover are those of the crate's documentation, which is compiled and run.
+#[test]
+fn the_readme_shows_the_documented_example() {
+    let readme = include_str!("../../README.md");
+    let section = readme.split("## The prover on its own").nth(1).unwrap();
+    let example = section.split("```rust\n").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    let documented: Vec<&str> = include_str!("../src/lib.rs")
+        .lines()
+        .map(|line| line.trim_start_matches("//!").trim())
+        .collect();
+    let lines: Vec<&str> = example.lines().map(str::trim).collect();
+    assert!(lines.len() > 5);
+    assert!(
+        documented
+            .windows(lines.len())
+            .any(|window| window == lines)
+    );
+}
