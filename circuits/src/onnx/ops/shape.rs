@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tract_onnx::prelude::Tensor;
 
 use crate::{
-    graph::Op,
+    graph::{NodeId, Op},
     onnx::{
         ImportError,
         attributes::NodeView,
@@ -57,20 +57,13 @@ pub(super) fn transpose(ctx: &mut Builder, node: &NodeView) -> Result<(), Import
             from.len()
         )));
     }
-    let shape: Vec<usize> = perm.iter().map(|&axis| from[axis]).collect();
-    let steps = strides(&from);
-    let steps: Vec<usize> = perm.iter().map(|&axis| steps[axis]).collect();
-    let mut order = Vec::with_capacity(from.iter().product());
-    for_each_index(&shape, |index| {
-        order.push(index.iter().zip(&steps).map(|(i, s)| i * s).sum::<usize>())
-    });
     match value {
         Value::Node(id) => {
-            let cells = order.into_iter().map(|i| Some((0, i as u32))).collect();
-            let id = ctx.rearrange(node, vec![id], shape, cells)?;
+            let id = permuted(ctx, node, id, &perm)?;
             ctx.assign(node, Value::Node(id))
         }
         Value::Constant(tensor) => {
+            let (shape, order) = permutation(&from, &perm);
             let values = floats(node, &tensor)?;
             let moved: Vec<f32> = order.into_iter().map(|i| values[i]).collect();
             let tensor =
@@ -80,20 +73,40 @@ pub(super) fn transpose(ctx: &mut Builder, node: &NodeView) -> Result<(), Import
     }
 }
 
+/// The shape with permuted axes, and the element that stands at each place of it.
+fn permutation(from: &[usize], perm: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let shape: Vec<usize> = perm.iter().map(|&axis| from[axis]).collect();
+    let steps = strides(from);
+    let steps: Vec<usize> = perm.iter().map(|&axis| steps[axis]).collect();
+    let mut order = Vec::with_capacity(from.iter().product());
+    for_each_index(&shape, |index| {
+        order.push(index.iter().zip(&steps).map(|(i, s)| i * s).sum())
+    });
+    (shape, order)
+}
+
+/// Appends a permutation of axes.
+pub(super) fn permuted(
+    ctx: &mut Builder,
+    node: &NodeView,
+    x: NodeId,
+    perm: &[usize],
+) -> Result<NodeId, ImportError> {
+    if perm.iter().copied().eq(0..perm.len()) {
+        return Ok(x);
+    }
+    let (shape, order) = permutation(ctx.shape(x), perm);
+    let cells = order.into_iter().map(|i| Some((0, i as u32))).collect();
+    ctx.rearrange(node, vec![x], shape, cells)
+}
+
 /// Joins tensors; a constant part must be zero.
 pub(super) fn concat(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
     let shape = ctx.output_shape(node, 0)?;
     let axis = node
         .int("axis")
         .ok_or_else(|| node.form("attribute axis is missing"))?;
-    let axis = if axis < 0 {
-        axis + shape.len() as i64
-    } else {
-        axis
-    };
-    let axis = usize::try_from(axis).ok().filter(|&a| a < shape.len());
-    let axis =
-        axis.ok_or_else(|| node.form(format!("its axis is not one of {} axes", shape.len())))?;
+    let axis = node.axis(axis, shape.len())?;
     let mut inputs = Vec::new();
     let mut parts = Vec::new();
     for i in 0..node.inputs().len() {

@@ -11,6 +11,7 @@ mod linear;
 mod pending;
 mod pool;
 mod ports;
+mod product;
 mod scales;
 mod value;
 
@@ -109,9 +110,11 @@ impl Lowering<'_> {
                 weights,
             } => self.matmul(id, *rows, *k, *n, weights),
             graph::Op::Affine { scale, offset } => self.affine(id, scale, offset),
-            graph::Op::Activation(f) => self.activation(id, *f),
+            graph::Op::Activation(f) => self.activation(id, f),
             graph::Op::Pool(pool) => self.pool(id, pool),
             graph::Op::Add { subtract } => self.add(id, *subtract),
+            graph::Op::Mul => self.product(id),
+            graph::Op::Map(entries) => Ok(self.map(id, entries)),
             graph::Op::Rearrange(cells) => Ok(self.rearrange(id, cells)),
             graph::Op::ArgMax { last } => self.argmax(id, *last),
         }
