@@ -1,5 +1,7 @@
 //! Every operator: float graph and integer model against the float reference.
 
+#[path = "model_ops/conformance.rs"]
+mod conformance;
 #[path = "model_ops/functions.rs"]
 mod functions;
 mod model_support;

@@ -27,6 +27,7 @@ pub(super) struct Builder<'a> {
     graph: Graph,
     values: HashMap<String, Value>,
     analysis: &'a Analysis,
+    opset: i64,
 }
 
 pub(super) fn build(
@@ -47,6 +48,7 @@ pub(super) fn build(
         graph,
         values: HashMap::new(),
         analysis,
+        opset: parse::opset(model),
     };
     for (name, fact) in &analysis.facts {
         if let Some(value) = &fact.value {
@@ -91,6 +93,11 @@ impl Builder<'_> {
     /// Items of a batch.
     pub(super) fn batch(&self) -> usize {
         self.graph.batch
+    }
+
+    /// Version of ONNX's own operators.
+    pub(super) fn opset(&self) -> i64 {
+        self.opset
     }
 
     /// Shape of a node's tensor, batch included.

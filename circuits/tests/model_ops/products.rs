@@ -1,5 +1,10 @@
 //! Products, quotients, maxima and minima of tensors.
 
+use tensorseal_circuits::{
+    onnx::{self, ImportOptions},
+    quantize::{self, Calibration, QuantizeError},
+};
+
 use super::model_support::{Onnx, agrees};
 
 #[test]
@@ -72,9 +77,54 @@ fn a_constant_condition_chooses() {
         .node("Greater", &["t", "zero"], "c");
     agrees(
         &onnx
-            .node("Where", &["c", "x", "z"], "a")
-            .node("Where", &["c", "far", "a"], "y")
-            .output("y"),
+            .node("Where", &["c", "x", "z"], "y")
+            .node("Where", &["c", "far", "y"], "w")
+            .output("y")
+            .output("w"),
         2,
     );
+}
+
+#[test]
+fn an_input_that_nothing_reads_is_refused() {
+    let onnx = Onnx::new()
+        .input("x", &[1, 6])
+        .input("z", &[1, 6])
+        .node("Relu", &["x"], "y")
+        .output("y");
+    let graph = onnx::import(&onnx.bytes(), &ImportOptions::default()).unwrap();
+    let error = quantize::quantize(&graph, &Calibration::random(&graph), &Default::default());
+    assert_eq!(
+        error,
+        Err(QuantizeError::Unread { input: "z".into() }),
+        "the circuit binds only what is read"
+    );
+}
+
+#[test]
+fn softmax_over_each_axis() {
+    for op in ["Softmax", "LogSoftmax"] {
+        let scores = Onnx::new().input("x", &[0, 6]).weights("w", &[6, 5]);
+        let scores = scores.node("Gemm", &["x", "w"], "s").node(op, &["s"], "y");
+        agrees(&scores.output("y"), 2);
+        for axis in [1, 2, -1] {
+            let image = Onnx::new().input("x", &[1, 3, 4, 2]).node(op, &["x"], "y");
+            agrees(&image.int("axis", axis).output("y"), 1);
+        }
+    }
+    let old = Onnx::new().opset(11).input("x", &[1, 2, 3]);
+    agrees(&old.node("Softmax", &["x"], "y").output("y"), 1);
+}
+
+#[test]
+fn channels_of_zeros_do_not_coarsen_a_product() {
+    let onnx = Onnx::new()
+        .input("x", &[1, 3])
+        .input("z", &[1, 3])
+        .ints("pads", &[0, 1, 0, 1])
+        .node("Pad", &["x", "pads"], "a")
+        .node("Pad", &["z", "pads"], "b")
+        .node("Relu", &["b"], "r")
+        .node("Mul", &["a", "r"], "y");
+    agrees(&onnx.output("y"), 1);
 }

@@ -13,6 +13,7 @@ mod pool;
 mod reduce;
 mod resize;
 mod shape;
+mod softmax;
 mod spatial;
 
 pub(super) use argmax::check_argmax;
@@ -71,6 +72,7 @@ pub(super) const OPERATORS: &[(&str, Importer)] = &[
     ("Identity", shape::identity),
     ("LeakyRelu", activation::leaky_relu),
     ("Log", activation::plain),
+    ("LogSoftmax", softmax::softmax),
     ("MatMul", matmul::matmul),
     ("Max", elementwise::max),
     ("MaxPool", pool::max),
@@ -103,6 +105,7 @@ pub(super) const OPERATORS: &[(&str, Importer)] = &[
     ("Sin", activation::plain),
     ("Sinh", activation::plain),
     ("Slice", indexing::slice),
+    ("Softmax", softmax::softmax),
     ("Softplus", activation::plain),
     ("Softsign", activation::plain),
     ("SpaceToDepth", indexing::space_to_depth),

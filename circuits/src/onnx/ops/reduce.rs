@@ -13,7 +13,7 @@ use crate::{
 
 /// What is computed of the reduced elements.
 #[derive(Clone, Copy, PartialEq)]
-enum Core {
+pub(super) enum Core {
     Sum,
     Mean,
     Max,
@@ -74,7 +74,8 @@ fn axes(ctx: &Builder, node: &NodeView, rank: usize) -> Result<Vec<usize>, Impor
     Ok(axes)
 }
 
-fn reduced(
+/// Appends a reduction; `shape` is that of its result.
+pub(super) fn reduced(
     ctx: &mut Builder,
     node: &NodeView,
     x: NodeId,

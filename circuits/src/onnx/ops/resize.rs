@@ -170,8 +170,8 @@ impl Rule {
         let (at, half) = (out as f32, (out as f32 + 0.5) / scale - 0.5);
         match self.coordinates.as_str() {
             "asymmetric" => at / scale,
-            "align_corners" if to == 1 => 0.0,
-            "align_corners" => at * (from as f32 - 1.0) / (to as f32 - 1.0),
+            "align_corners" if scale * from as f32 == 1.0 => 0.0,
+            "align_corners" => at * (from as f32 - 1.0) / (scale * from as f32 - 1.0),
             "pytorch_half_pixel" if to == 1 => 0.0,
             "half_pixel_symmetric" => {
                 let adjustment = to as f32 / (scale * from as f32);
