@@ -275,8 +275,8 @@ fn pads_by_numbers_and_by_elements() {
     between(|o, x| pads(o, x, "edge"), 4);
     let valued = |o: Onnx, x: &str| {
         o.ints("pads", &[0, 0, 1, 2, 0, 0, 0, 3])
-            .floats("v", &[], vec![0.7])
-            .node("Pad", &[x, "pads", "v"], "m")
+            .floats("fill", &[], vec![0.7])
+            .node("Pad", &[x, "pads", "fill"], "m")
     };
     between(valued, 4);
 }

@@ -164,8 +164,11 @@ fn axes(
                     Some(&to) => to as i64,
                     None => return Err(node.form("its output has another rank than its input")),
                 };
-                let total = (full - to).max(0);
-                if auto == "SAME_UPPER" {
+                let total = full - to;
+                if total < 0 {
+                    // More than there is: zeros at the end.
+                    (0, total)
+                } else if auto == "SAME_UPPER" {
                     (total / 2, total - total / 2)
                 } else {
                     (total - total / 2, total / 2)
