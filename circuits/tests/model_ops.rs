@@ -1,6 +1,14 @@
 //! Every operator: float graph and integer model against the float reference.
 
+#[path = "model_ops/conformance.rs"]
+mod conformance;
+#[path = "model_ops/functions.rs"]
+mod functions;
 mod model_support;
+#[path = "model_ops/moves.rs"]
+mod moves;
+#[path = "model_ops/products.rs"]
+mod products;
 
 use model_support::{Onnx, agrees};
 use tensorseal_circuits::model::{Kind, Linear, Model, Op, Table};

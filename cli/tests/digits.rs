@@ -61,6 +61,16 @@ fn a_digit_is_proved_and_verified() {
 
     let registered = folder.json(&["verify-onchain", "--proof", "digit.proof", "--registry"]);
     assert_eq!(registered["accepted"], true);
+    let twice = ["--proof", "digit.proof", "--proof", "digit.proof"];
+    for registry in [&[][..], &["--registry"]] {
+        let batch = folder.json(&[&["verify-onchain"][..], &twice, registry].concat());
+        assert_eq!(
+            (&batch["accepted"], &batch["proofs"]),
+            (&true.into(), &2.into())
+        );
+        let gas = |report: &serde_json::Value| report["verify_gas"].as_u64().expect("gas");
+        assert!(gas(&batch) < 2 * gas(&on_chain), "{batch}");
+    }
     let registration = folder.json(&["register"])["registration"].clone();
     assert_eq!(registered["registration"]["id"], registration["id"]);
 

@@ -12,7 +12,6 @@
 //!     plonk::{Advice, Circuit, Column, ConstraintSystem, Error, Instance, Selector},
 //!     poly::Rotation,
 //! };
-//! use tensorseal_prover::{Srs, keygen, prove, verify};
 //!
 //! /// "I know a square root of the public value."
 //! struct Root(Fr);
@@ -45,14 +44,18 @@
 //!     }
 //! }
 //!
-//! // Insecure, for tests and development; a real one comes from a ceremony.
-//! let srs = Srs::dev(4)?;
 //! let circuit = Root(Fr::from(12));
-//! // One instance column with one value.
-//! let pk = keygen(&srs, &circuit, &[1])?;
-//! let public = [vec![Fr::from(144)]];
-//! let proof = prove(&srs, &pk, &circuit, &public, rand::rngs::OsRng)?;
-//! verify(pk.vk(), &public, &proof)?;
+//! let public = vec![Fr::from(144)];
+//!
+//! use rand::rngs::OsRng;
+//! use tensorseal_prover::{ProveOptions, Srs, fast, keygen, verify};
+//!
+//! let srs = Srs::dev(4)?;                                        // insecure; or one of a ceremony
+//! let pk = keygen(&srs, &circuit, &[public.len()])?;             // rows of each instance column
+//! let prover = fast::Prover::new(&srs, &pk, fast::DEFAULT_MEMORY)?;
+//! let instances = [public];
+//! let proof = prover.prove(ProveOptions::default(), &circuit, &instances, OsRng)?;
+//! verify(pk.vk(), &instances, &proof)?;
 //! assert!(verify(pk.vk(), &[vec![Fr::from(145)]], &proof).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -62,13 +65,14 @@
 //! | [`srs`] | the structured reference string: development, import, checks, files |
 //! | [`keys`] | proving and verifying keys, their files |
 //! | [`plain`] | the reference prover: the protocol as written |
-//! | [`fast`] | the prover: the same proofs, several times faster |
+//! | [`fast`] | the prover: the same proofs, several times faster; its work is done by a backend, of which there is one, `cpu` |
 //! | [`verify`](mod@verify) | the verifier |
 //! | [`transcript`] | Keccak-256 Fiat-Shamir, shared with the EVM |
 //! | [`artifact`] | the container of every file |
 //! | [`mapped`] | files as slices |
 
 pub mod artifact;
+mod backend;
 mod bytes;
 mod constraints;
 pub mod fast;

@@ -2,6 +2,8 @@
 
 #[path = "integration/odd.rs"]
 mod odd;
+#[path = "integration/random.rs"]
+mod random;
 #[path = "integration/toy.rs"]
 mod toy;
 
@@ -28,6 +30,7 @@ use tensorseal_prover::{
 };
 
 use odd::{Lookup, OldStyle, Steep, Wrapping};
+use random::Random;
 use toy::{INSTANCE_ROWS, ROWS, Toy};
 
 const K: u32 = 5;
@@ -126,6 +129,58 @@ fn proofs_under_an_imported_srs_are_accepted() {
     );
 }
 
+/// Phases, rotations, copies, public values, narrow and wide columns, drawn from seeds: the fast prover gives the plain
+/// one's bytes, halo2's own verifier accepts them, and where its prover works, that one's proof begins the same.
+#[test]
+fn random_circuits_are_proved_alike() {
+    let srs = Srs::dev(6).unwrap();
+    (0..12u64).into_par_iter().for_each(|seed| {
+        let phases = 1 + seed as usize % 3;
+        let circuit = Random { seed, phases };
+        let pk = keygen(&srs, &circuit, &Random::INSTANCE_ROWS).unwrap();
+        let instances = circuit.instances();
+        let plain = prove(&srs, &pk, &circuit, &instances, rng()).unwrap();
+        for memory in [0, 1 << 20] {
+            let prover = fast::Prover::new(&srs, &pk, memory).unwrap();
+            let options = ProveOptions::default();
+            let fast = prover.prove(options, &circuit, &instances, rng()).unwrap();
+            assert_eq!(fast, plain, "seed {seed}");
+        }
+        verify(pk.vk(), &instances, &plain).unwrap();
+        assert!(
+            halo2_accepts(&srs, &circuit, &instances, &plain),
+            "seed {seed}"
+        );
+        if phases < 3 {
+            let stock = stock_proof(&srs, &circuit, &instances);
+            verify(pk.vk(), &instances, &stock).unwrap();
+            let cs = pk.vk().halo2().cs();
+            let copied = cs.permutation().get_columns().len();
+            let products = copied.div_ceil(cs.degree() - 2);
+            let common = POINT_BYTES * (cs.num_advice_columns() + products);
+            assert_eq!(plain[..common], stock[..common], "seed {seed}");
+        }
+    });
+}
+
+/// The proof of halo2's own prover, with our transcript.
+fn stock_proof<C: Circuit<Fr>>(srs: &Srs, circuit: &C, instances: &[Vec<Fr>]) -> Vec<u8> {
+    let params = srs.params();
+    let pk = keygen_pk2(&params, circuit, false).unwrap();
+    let columns: Vec<&[Fr]> = instances.iter().map(Vec::as_slice).collect();
+    let mut transcript = KeccakWrite::new();
+    create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
+        &params,
+        &pk,
+        &[circuit.without_witnesses()],
+        &[&columns],
+        rng(),
+        &mut transcript,
+    )
+    .unwrap();
+    transcript.into_proof()
+}
+
 #[test]
 fn the_fast_prover_names_what_fails() {
     let (srs, pk, honest) = setup(2);
@@ -179,20 +234,7 @@ fn proofs_begin_as_halo2s() {
         let instances = toy.instances();
         let proof = prove(&srs, &pk, &toy, &instances, rng()).unwrap();
 
-        let params = srs.params();
-        let stock_pk = keygen_pk2(&params, &toy, false).unwrap();
-        let columns: Vec<&[Fr]> = instances.iter().map(Vec::as_slice).collect();
-        let mut transcript = KeccakWrite::new();
-        create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
-            &params,
-            &stock_pk,
-            &[toy],
-            &[&columns],
-            rng(),
-            &mut transcript,
-        )
-        .unwrap();
-        let stock = transcript.into_proof();
+        let stock = stock_proof(&srs, &toy, &instances);
         assert_eq!(stock.len(), proof.len());
         verify(pk.vk(), &instances, &stock).unwrap();
         let (advice, columns, degree) = (1 + phases, 3 + usize::from(phases > 1), 3);
@@ -620,5 +662,25 @@ fn shapes_that_cannot_be_proved_are_refused() {
     assert!(
         matches!(error, KeygenError::Shape(ShapeError::SameRow { .. })),
         "{error}"
+    );
+}
+
+/// The README's lines on the prover are those of the crate's documentation, which is compiled and run.
+#[test]
+fn the_readme_shows_the_documented_example() {
+    let readme = include_str!("../../README.md");
+    let section = readme.split("## The prover on its own").nth(1).unwrap();
+    let example = section.split("```rust\n").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    let documented: Vec<&str> = include_str!("../src/lib.rs")
+        .lines()
+        .map(|line| line.trim_start_matches("//!").trim())
+        .collect();
+    let lines: Vec<&str> = example.lines().map(str::trim).collect();
+    assert!(lines.len() > 5);
+    assert!(
+        documented
+            .windows(lines.len())
+            .any(|window| window == lines)
     );
 }

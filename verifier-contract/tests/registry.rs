@@ -4,7 +4,7 @@ use halo2_proofs::halo2curves::bn256::Fr;
 use sha3::{Digest, Keccak256};
 use tensorseal_circuits::profile;
 use tensorseal_verifier_contract::{
-    calldata::encode_verify,
+    calldata::{encode_verify, encode_verify_batch},
     profiles,
     project::{Project, PublicTensor, Side},
     registry::{Ask, encode_model, encode_register, model_id, through_registry},
@@ -130,6 +130,21 @@ fn what_is_no_model_is_refused() {
     );
     let log = through_registry(&calldata, [7; 32], Ask::Log);
     assert_eq!(registered.send(&log), Err(unknown));
+}
+
+#[test]
+fn batches_are_verified_by_model_id() {
+    let mut registered = Registered::new(Case::shape(SHAPE));
+    let (id, key) = (registered.id, registered.case.registered.address);
+    let honest = [20, 21].map(|start| registered.case.another(SHAPE, start));
+    let ask = |registered: &mut Registered, batch: &[(Vec<Vec<Fr>>, Vec<u8>)]| {
+        let direct = encode_verify_batch(&registered.case.layout, key, batch).unwrap();
+        registered.send(&through_registry(&direct, id, Ask::Batch))
+    };
+    ask(&mut registered, &honest).unwrap();
+    let mut lie = honest.clone();
+    lie[1].0[0][1] += Fr::from(1);
+    assert_eq!(ask(&mut registered, &lie), Err(Refusal::PairingFailed));
 }
 
 #[test]

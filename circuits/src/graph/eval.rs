@@ -56,6 +56,14 @@ pub fn evaluate(graph: &Graph, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
                     .map(|(a, b)| a + sign * b)
                     .collect()
             }
+            Op::Mul => arg(0).iter().zip(arg(1)).map(|(a, b)| a * b).collect(),
+            Op::Map(entries) => {
+                let mut out = vec![0.0; graph.item_len(id)];
+                for &(o, i, weight) in entries {
+                    out[o as usize] += weight * arg(0)[i as usize];
+                }
+                out
+            }
             Op::Rearrange(cells) => cells
                 .iter()
                 .map(|cell| {

@@ -7,9 +7,11 @@
 mod activation;
 mod eval;
 mod fold;
+mod function;
 
 pub use activation::Activation;
 pub use eval::evaluate;
+pub use function::Function;
 
 use crate::geometry::Window;
 
@@ -91,6 +93,10 @@ pub enum Op {
         /// True subtracts the second input.
         subtract: bool,
     },
+    /// Product of two tensors of one shape.
+    Mul,
+    /// A sparse linear map of an item: `(output element, input element, weight)`, sorted by output.
+    Map(Vec<(u32, u32, f32)>),
     /// Moves elements: element `i` of the output item is `cells[i]`.
     Rearrange(Vec<Cell>),
     /// Index of the greatest of an item's elements; among equals the first, or the last.

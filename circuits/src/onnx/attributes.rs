@@ -54,6 +54,11 @@ impl<'a> NodeView<'a> {
             .filter(|name| !name.is_empty())
     }
 
+    /// Number of outputs, unnamed ones included.
+    pub(super) fn output_count(&self) -> usize {
+        self.proto.output.len()
+    }
+
     /// Names of all outputs.
     pub(super) fn outputs(&self) -> impl Iterator<Item = &'a str> {
         self.proto
@@ -86,6 +91,19 @@ impl<'a> NodeView<'a> {
     pub(super) fn string(&self, name: &str) -> Option<String> {
         self.attribute(name)
             .map(|a| String::from_utf8_lossy(&a.s).into_owned())
+    }
+
+    /// An axis out of `rank`, from the end where negative.
+    pub(super) fn axis(&self, axis: i64, rank: usize) -> Result<usize, ImportError> {
+        let from_start = if axis < 0 {
+            axis.saturating_add(rank as i64)
+        } else {
+            axis
+        };
+        usize::try_from(from_start)
+            .ok()
+            .filter(|&axis| axis < rank)
+            .ok_or_else(|| self.form(format!("axis {axis} is not one of {rank} axes")))
     }
 
     /// A list of `N` sizes; `default` where the attribute is missing.

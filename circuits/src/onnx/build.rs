@@ -10,7 +10,7 @@ use super::{
     ops,
     parse::{self, Analysis},
 };
-use crate::graph::{Cell, Graph, Node, NodeId, Op, Output};
+use crate::graph::{Activation, Cell, Function, Graph, Node, NodeId, Op, Output};
 
 /// What a tensor name stands for.
 #[derive(Clone, Debug)]
@@ -27,6 +27,7 @@ pub(super) struct Builder<'a> {
     graph: Graph,
     values: HashMap<String, Value>,
     analysis: &'a Analysis,
+    opset: i64,
 }
 
 pub(super) fn build(
@@ -47,6 +48,7 @@ pub(super) fn build(
         graph,
         values: HashMap::new(),
         analysis,
+        opset: parse::opset(model),
     };
     for (name, fact) in &analysis.facts {
         if let Some(value) = &fact.value {
@@ -93,6 +95,11 @@ impl Builder<'_> {
         self.graph.batch
     }
 
+    /// Version of ONNX's own operators.
+    pub(super) fn opset(&self) -> i64 {
+        self.opset
+    }
+
     /// Shape of a node's tensor, batch included.
     pub(super) fn shape(&self, id: NodeId) -> &[usize] {
         &self.graph.nodes[id].shape
@@ -127,13 +134,65 @@ impl Builder<'_> {
         self.assign(node, Value::Node(id))
     }
 
+    /// Appends a function of each element.
+    pub(super) fn activation(&mut self, node: &NodeView, x: NodeId, f: Activation) -> NodeId {
+        let shape = self.shape(x).to_vec();
+        self.push(node.name(), vec![x], shape, Op::Activation(f))
+    }
+
+    /// Appends `x · scale + offset`, the same numbers for every element.
+    pub(super) fn affine(&mut self, node: &NodeView, x: NodeId, scale: f32, offset: f32) -> NodeId {
+        let shape = self.shape(x).to_vec();
+        let item = self.graph.item_len(x);
+        let (scale, offset) = (vec![scale; item], vec![offset; item]);
+        self.push(node.name(), vec![x], shape, Op::Affine { scale, offset })
+    }
+
+    /// See [`Graph::common_argument`].
+    pub(super) fn common_argument(
+        &self,
+        a: NodeId,
+        b: NodeId,
+    ) -> Option<(NodeId, Arc<Function>, Arc<Function>)> {
+        self.graph.common_argument(a, b)
+    }
+
     /// Names a value after the ONNX node's first output. Further outputs have no meaning here and stay unknown.
     pub(super) fn assign(&mut self, node: &NodeView, value: Value) -> Result<(), ImportError> {
+        self.assign_output(node, 0, value)
+    }
+
+    /// Names a value after output `i` of the ONNX node.
+    pub(super) fn assign_output(
+        &mut self,
+        node: &NodeView,
+        i: usize,
+        value: Value,
+    ) -> Result<(), ImportError> {
         let name = node
-            .output(0)
-            .ok_or_else(|| node.form("it has no output"))?;
+            .output(i)
+            .ok_or_else(|| node.form(format!("it has no output {i}")))?;
         self.values.insert(name.to_owned(), value);
         Ok(())
+    }
+
+    /// The graph node that the ONNX node's first output stands for.
+    pub(super) fn defined(&self, node: &NodeView) -> Option<NodeId> {
+        match self.values.get(node.output(0)?) {
+            Some(&Value::Node(id)) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// True where a node holds the index of an ArgMax.
+    pub(super) fn is_index(&self, id: NodeId) -> bool {
+        match &self.graph.nodes[id] {
+            node if matches!(node.op, Op::ArgMax { .. }) => true,
+            node if matches!(node.op, Op::Rearrange(_)) => {
+                node.inputs.iter().any(|&i| self.is_index(i))
+            }
+            _ => false,
+        }
     }
 
     /// Operand `i`.
@@ -242,6 +301,40 @@ impl Builder<'_> {
         }
         cells.truncate(item);
         Ok(self.push(node.name(), inputs, shape, Op::Rearrange(cells)))
+    }
+
+    /// Appends a sparse linear map, given for the whole tensor: `taps[i]` names the elements of the input's whole
+    /// tensor that make up element `i`, with their weights. It must do the same to every batch item.
+    pub(super) fn linear_map(
+        &mut self,
+        node: &NodeView,
+        input: NodeId,
+        shape: Vec<usize>,
+        taps: Vec<Vec<(usize, f32)>>,
+    ) -> Result<NodeId, ImportError> {
+        let item = taps.len() / self.batch();
+        let len = self.graph.item_len(input);
+        let mut entries: Vec<(u32, u32, f32)> = Vec::new();
+        for (b, taps) in taps.chunks_exact(item).enumerate() {
+            let mut at = 0;
+            for (out, taps) in taps.iter().enumerate() {
+                for &(element, weight) in taps {
+                    let local = element.checked_sub(b * len).filter(|&e| e < len);
+                    let local = local.ok_or_else(|| node.mixes_batch())?;
+                    let entry = (out as u32, local as u32, weight);
+                    if b == 0 {
+                        entries.push(entry);
+                    } else if entries.get(at) != Some(&entry) {
+                        return Err(node.mixes_batch());
+                    }
+                    at += 1;
+                }
+            }
+            if at != entries.len() {
+                return Err(node.mixes_batch());
+            }
+        }
+        Ok(self.push(node.name(), vec![input], shape, Op::Map(entries)))
     }
 
     /// A tensor given for the whole batch, reduced to the one item that all must be.

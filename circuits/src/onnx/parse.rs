@@ -76,6 +76,13 @@ pub(super) fn graph(model: &ModelProto) -> Result<&GraphProto, ImportError> {
     })
 }
 
+/// Version of ONNX's own operators; 0 where the model states none.
+pub(super) fn opset(model: &ModelProto) -> i64 {
+    let own = |domain: &str| matches!(domain, "" | "ai.onnx");
+    let versions = model.opset_import.iter().filter(|o| own(&o.domain));
+    versions.map(|o| o.version).max().unwrap_or(0)
+}
+
 /// Sizes are checked before anything is allocated for them.
 fn check_initializers(graph: &GraphProto) -> Result<(), ImportError> {
     for tensor in &graph.initializer {

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::{
     graph::Graph,
-    model::Model,
+    model::{Kind, Model, NodeId, Op, Term},
     validate::{ModelError, validate},
 };
 
@@ -96,6 +96,12 @@ pub enum QuantizeError {
         /// Weights allowed.
         limit: usize,
     },
+    /// An input that no output depends on: the circuit binds only what is read.
+    #[error("no output depends on input `{input}`; remove it from the model")]
+    Unread {
+        /// Input name.
+        input: String,
+    },
     /// The integer model came out inconsistent.
     #[error("the quantizer made an inconsistent model: {0}; please report it with the model")]
     Model(#[from] ModelError),
@@ -124,6 +130,23 @@ pub fn quantize(
     let ranges = calibration.ranges(graph, options.method)?;
     let model = lower::lower(graph, &ranges, options)?;
     validate(&model)?;
+    if let Some(port) = model.inputs.iter().find(|port| !is_read(&model, port.node)) {
+        return Err(QuantizeError::Unread {
+            input: port.name.clone(),
+        });
+    }
     bounds(&model)?;
     Ok(model)
+}
+
+/// True where some node reads an element of the tensor.
+fn is_read(model: &Model, tensor: NodeId) -> bool {
+    let reads = |term: &Term| {
+        let empty = matches!(&term.op, Op::Map { entries, .. } if entries.is_empty());
+        term.source == tensor && !empty
+    };
+    model.nodes.iter().any(|node| match &node.kind {
+        Kind::Linear(linear) => linear.terms.iter().any(reads),
+        Kind::Input { .. } => false,
+    })
 }

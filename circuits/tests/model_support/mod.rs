@@ -109,6 +109,18 @@ impl Onnx {
         self
     }
 
+    /// An integer without axes.
+    pub(crate) fn scalar(mut self, name: &str, value: i64) -> Onnx {
+        self = self.ints(name, &[value]);
+        self.graph
+            .initializer
+            .last_mut()
+            .expect("just pushed")
+            .dims
+            .clear();
+        self
+    }
+
     /// A node named after its output.
     pub(crate) fn node(mut self, op: &str, inputs: &[&str], output: &str) -> Onnx {
         self.graph.node.push(NodeProto {

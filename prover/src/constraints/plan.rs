@@ -276,6 +276,14 @@ impl Plan {
         &self.queries
     }
 
+    /// The polynomials that the plan reads, in order, each once.
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        let mut sources: Vec<Source> = self.queries.iter().map(|query| query.source).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
+
     /// How many multiplications, and how many additions and subtractions, a row takes.
     pub(crate) fn operations(&self) -> (usize, usize) {
         let multiplications = self
@@ -287,13 +295,19 @@ impl Plan {
     }
 
     /// The result in each of `n` rows; `column` gives the values of a source in all rows, and a rotation
-    /// by one is a step of one row, cyclically.
-    pub(crate) fn evaluate<'c>(&self, n: usize, column: impl Fn(Source) -> &'c [Fr]) -> Vec<Fr> {
+    /// by one is a step of `step` rows, cyclically.
+    pub(crate) fn evaluate<'c>(
+        &self,
+        n: usize,
+        step: usize,
+        column: impl Fn(Source) -> &'c [Fr],
+    ) -> Vec<Fr> {
         let columns: Vec<(&[Fr], usize)> = self
             .queries
             .iter()
             .map(|query| {
-                let offset = i64::from(query.rotation).rem_euclid(n as i64) as usize;
+                let offset =
+                    (i64::from(query.rotation) * step as i64).rem_euclid(n as i64) as usize;
                 (column(query.source), offset)
             })
             .collect();
@@ -436,7 +450,7 @@ mod tests {
             let column =
                 |seed: u64| -> Vec<Fr> { (0..n as u64).map(|i| Fr::from(i * i + seed)).collect() };
             let (ca, cb, cc) = (column(1), column(5), column(9));
-            let result = plan.evaluate(n, |source| match source {
+            let result = plan.evaluate(n, 1, |source| match source {
                 Source::Advice(0) => &ca,
                 Source::Fixed(0) => &cb,
                 Source::Product(0) => &cc,
@@ -468,6 +482,6 @@ mod tests {
         assert_eq!(builder.sub(a, zero), a);
         let four = builder.mul(two, two);
         let plan = builder.finish(four);
-        assert_eq!(plan.evaluate(4, |_| &[Fr::ZERO; 4]), [Fr::from(4); 4]);
+        assert_eq!(plan.evaluate(4, 1, |_| &[Fr::ZERO; 4]), [Fr::from(4); 4]);
     }
 }

@@ -6,6 +6,7 @@ use halo2_proofs::{
 };
 
 use crate::{
+    backend::columns_within,
     constraints::{
         linear::{Combination, extract},
         numerator::{Challenges, numerator},
@@ -28,21 +29,6 @@ pub(super) fn placeholder_plan(cs: &ConstraintSystem<Fr>) -> (Plan, Vec<Combinat
     let mut builder = Builder::default();
     let root = numerator(&mut builder, cs, &placeholders, &challenges);
     extract(&builder, root)
-}
-
-/// The polynomials that a plan reads, in order, each once.
-pub(super) fn sources(plan: &Plan) -> Vec<Source> {
-    let mut sources: Vec<Source> = plan.queries().iter().map(|q| q.source).collect();
-    sources.sort_unstable();
-    sources.dedup();
-    sources
-}
-
-/// How many fixed columns may be kept on all cosets, within half of `memory`; the bases have the other half.
-pub(super) fn columns_within(memory: usize, cosets: usize, n: usize) -> usize {
-    (memory / 2)
-        .checked_div(cosets * n * size_of::<Fr>())
-        .unwrap_or(0)
 }
 
 /// How the fast prover goes about the constraints of a circuit.
@@ -77,7 +63,8 @@ pub fn describe<C: Circuit<Fr>>(params: C::Params, k: u32, memory: usize) -> Pla
     let cs = without_selectors(configure::<C>(params).0);
     let (plan, combinations) = placeholder_plan(&cs);
     let (rows, cosets) = (1usize << k, cs.degree() - 1);
-    let (combined, alone): (Vec<Source>, Vec<Source>) = sources(&plan)
+    let (combined, alone): (Vec<Source>, Vec<Source>) = plan
+        .sources()
         .into_iter()
         .filter(|s| *s != Source::X)
         .partition(|s| matches!(s, Source::Virtual(_)));

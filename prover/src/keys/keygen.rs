@@ -5,8 +5,8 @@ use halo2_proofs::{
     circuit::Value,
     halo2curves::bn256::{Fr, G1, G1Affine},
     plonk::{
-        self, Advice, Any, Assigned, Assignment, Challenge, Circuit, Column, ConstraintSystem,
-        Fixed, FloorPlanner, Instance, Selector, permutation,
+        self, Advice, Any, Assigned, Assignment, Challenge, Circuit, ConstraintSystem, Fixed,
+        FloorPlanner, Instance, Selector, permutation,
     },
     poly::EvaluationDomain,
 };
@@ -19,7 +19,8 @@ use super::{
     shape::{self, ShapeError},
 };
 use crate::{
-    msm,
+    backend::Column,
+    kernels::FixedBase,
     srs::Srs,
     synthesis::{FirstError, SynthesisError},
 };
@@ -108,18 +109,12 @@ pub fn keygen<C: Circuit<Fr>>(
 
     let copies = cycles.finish();
     let sigma = copies.expand(cs.permutation().get_columns().len(), k);
-    let fixed_commitments = normalize(
-        fixed
-            .iter()
-            .map(|column| msm::commit_column(column, srs.g_lagrange()))
-            .collect(),
-    );
-    let sigma_commitments = normalize(
-        sigma
-            .iter()
-            .map(|column| msm::commit(column, srs.g_lagrange()))
-            .collect(),
-    );
+    let bases = FixedBase::new(srs.g_lagrange(), 0);
+    let commit = |columns: &[Vec<Fr>]| {
+        let commit = |column: &Vec<Fr>| Column::detect(column.clone(), 0).commit(&bases);
+        normalize(columns.par_iter().map(commit).collect())
+    };
+    let (fixed_commitments, sigma_commitments) = (commit(&fixed), commit(&sigma));
     let degree = cs.degree();
     let halo2 = plonk::VerifyingKey::from_parts(
         shape::light_domain(degree, k),
@@ -219,7 +214,12 @@ const STOP: plonk::Error = plonk::Error::Synthesis;
 impl Assignment<Fr> for Layout {
     fn enter_region<NR: Into<String>, N: FnOnce() -> NR>(&mut self, _: N) {}
 
-    fn annotate_column<A: FnOnce() -> AR, AR: Into<String>>(&mut self, _: A, _: Column<Any>) {}
+    fn annotate_column<A: FnOnce() -> AR, AR: Into<String>>(
+        &mut self,
+        _: A,
+        _: plonk::Column<Any>,
+    ) {
+    }
 
     fn exit_region(&mut self) {}
 
@@ -233,13 +233,17 @@ impl Assignment<Fr> for Layout {
         self.error.catch(result).ok_or(STOP)
     }
 
-    fn query_instance(&self, _: Column<Instance>, _: usize) -> Result<Value<Fr>, plonk::Error> {
+    fn query_instance(
+        &self,
+        _: plonk::Column<Instance>,
+        _: usize,
+    ) -> Result<Value<Fr>, plonk::Error> {
         Ok(Value::unknown())
     }
 
     fn assign_advice<'v>(
         &mut self,
-        column: Column<Advice>,
+        column: plonk::Column<Advice>,
         row: usize,
         _: Value<Assigned<Fr>>,
     ) -> Value<&'v Assigned<Fr>> {
@@ -253,16 +257,16 @@ impl Assignment<Fr> for Layout {
         Value::unknown()
     }
 
-    fn assign_fixed(&mut self, column: Column<Fixed>, row: usize, to: Assigned<Fr>) {
+    fn assign_fixed(&mut self, column: plonk::Column<Fixed>, row: usize, to: Assigned<Fr>) {
         let result = self.set_fixed(column.index(), row, to.evaluate());
         self.error.catch(result);
     }
 
     fn copy(
         &mut self,
-        left_column: Column<Any>,
+        left_column: plonk::Column<Any>,
         left_row: usize,
-        right_column: Column<Any>,
+        right_column: plonk::Column<Any>,
         right_row: usize,
     ) {
         let result = self.check_row(left_row.max(right_row)).and_then(|()| {
@@ -274,7 +278,7 @@ impl Assignment<Fr> for Layout {
 
     fn fill_from_row(
         &mut self,
-        column: Column<Fixed>,
+        column: plonk::Column<Fixed>,
         row: usize,
         to: Value<Assigned<Fr>>,
     ) -> Result<(), plonk::Error> {

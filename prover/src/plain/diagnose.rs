@@ -22,7 +22,7 @@ pub(crate) fn failing_gate<'c>(
         for (index, polynomial) in gate.polynomials().iter().enumerate() {
             let mut builder = Builder::default();
             let root = builder.expression(polynomial, challenges);
-            let values = builder.finish(root).evaluate(n, &column);
+            let values = builder.finish(root).evaluate(n, 1, &column);
             if let Some(row) = values.iter().position(|value| *value != Fr::zero()) {
                 return ProveError::GateUnsatisfied {
                     gate: gate.name().to_owned(),

@@ -1,17 +1,11 @@
-//! Between values on the domain, coefficients, and values on cosets.
+//! Between values on the domain, coefficients, and values on the extended domain, by halo2-axiom's own transforms.
 
-use halo2_proofs::{fft::recursive, halo2curves::bn256::Fr, poly::EvaluationDomain};
-use rayon::prelude::*;
+use halo2_proofs::{halo2curves::bn256::Fr, poly::EvaluationDomain};
 
 /// The coefficients of the polynomial with these values on the domain.
-pub(crate) fn interpolate(domain: &EvaluationDomain<Fr>, mut values: Vec<Fr>) -> Vec<Fr> {
-    let tables = domain.get_fft_data(values.len());
-    recursive::fft(&mut values, domain.omega_inv, domain.k, tables, true);
-    values
-        .par_iter_mut()
-        .with_min_len(1024)
-        .for_each(|value| *value *= domain.ifft_divisor);
-    values
+pub(crate) fn interpolate(domain: &EvaluationDomain<Fr>, values: Vec<Fr>) -> Vec<Fr> {
+    let values = domain.lagrange_from_vec(values);
+    domain.lagrange_to_coeff(values).to_vec()
 }
 
 /// The coefficients of many columns.
@@ -20,25 +14,17 @@ pub(crate) fn interpolate_all(
     columns: Vec<Vec<Fr>>,
 ) -> Vec<Vec<Fr>> {
     columns
-        .into_par_iter()
+        .into_iter()
         .map(|values| interpolate(domain, values))
         .collect()
 }
 
-/// The values at `shift·ω^i`; `shifts` holds the powers of `shift`.
-pub(crate) fn on_coset(
-    domain: &EvaluationDomain<Fr>,
-    coefficients: &[Fr],
-    shifts: &[Fr],
-) -> Vec<Fr> {
-    let mut values: Vec<Fr> = coefficients
-        .iter()
-        .zip(shifts)
-        .map(|(c, s)| *c * s)
-        .collect();
-    let tables = domain.get_fft_data(values.len());
-    recursive::fft(&mut values, domain.omega, domain.k, tables, false);
-    values
+/// The values on the whole extended domain.
+pub(crate) fn extend(domain: &EvaluationDomain<Fr>, coefficients: &[Fr]) -> Vec<Fr> {
+    let mut coefficients = coefficients.to_vec();
+    coefficients.resize(1 << domain.k(), Fr::zero());
+    let polynomial = domain.coeff_from_vec(coefficients);
+    domain.coeff_to_extended(&polynomial).to_vec()
 }
 
 /// `p(x)`, by Horner's rule.

@@ -213,12 +213,11 @@ pub fn prove_with<C: Circuit<Fr>>(
         k,
         n: 1 << k,
         usable: usable_rows(cs, k),
-        srs: &srs,
     };
     let commit = |columns: &[&[Fr]]| -> Vec<G1> {
         columns
             .par_iter()
-            .map(|column| msm::commit_column(column, srs.g_lagrange()))
+            .map(|column| msm::commit(column, srs.g_lagrange()))
             .collect()
     };
     let how = How {
@@ -241,8 +240,13 @@ pub fn prove_with<C: Circuit<Fr>>(
     let _theta = squeeze(&mut transcript);
     let (beta, gamma) = (squeeze(&mut transcript), squeeze(&mut transcript));
     let sigma = pk.copies().expand(cs.permutation().get_columns().len(), k);
+    let how = permutation::How {
+        multiply: &permutation::running_product,
+        commit: &|values| msm::commit(values, srs.g_lagrange()),
+    };
     let products = permutation::commit_products(
         &setting,
+        &how,
         |source| columns.values(source),
         &sigma,
         (beta, gamma),
@@ -365,8 +369,6 @@ pub(crate) struct Setting<'a> {
     pub(crate) n: usize,
     /// Rows before the blinding ones.
     pub(crate) usable: usize,
-    /// Of `n` points.
-    pub(crate) srs: &'a Srs,
 }
 
 /// The values of all columns on the domain.

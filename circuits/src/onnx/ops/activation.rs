@@ -1,11 +1,11 @@
-//! Relu, LeakyRelu, Clip, Sigmoid, Tanh.
+//! Functions of one element.
 
 use crate::{
     graph::{Activation, Op},
     onnx::{
         ImportError,
         attributes::NodeView,
-        build::{Builder, floats},
+        build::{Builder, Value, floats},
     },
 };
 
@@ -15,24 +15,165 @@ fn define(ctx: &mut Builder, node: &NodeView, f: Activation) -> Result<(), Impor
     ctx.define(node, input, shape, Op::Activation(f))
 }
 
-pub(super) fn relu(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
-    define(ctx, node, Activation::RELU)
+/// A finite float attribute.
+fn number(node: &NodeView, name: &str, default: f32) -> Result<f32, ImportError> {
+    let value = node.float(name).unwrap_or(default);
+    if !value.is_finite() {
+        return Err(node.form(format!("attribute {name} is not finite")));
+    }
+    Ok(value)
+}
+
+/// The functions without attributes.
+pub(super) fn plain(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let f = match node.op().as_str() {
+        "Relu" => Activation::RELU,
+        "Sigmoid" => Activation::Sigmoid,
+        "Tanh" => Activation::Tanh,
+        "Exp" => Activation::Exp,
+        "Log" => Activation::Log,
+        "Sqrt" => Activation::Sqrt,
+        "Reciprocal" => Activation::Reciprocal,
+        "Erf" => Activation::Erf,
+        "HardSwish" => Activation::HardSwish,
+        "Softplus" => Activation::Softplus,
+        "Softsign" => Activation::Softsign,
+        "Mish" => Activation::Mish,
+        "Sin" => Activation::Sin,
+        "Cos" => Activation::Cos,
+        "Tan" => Activation::Tan,
+        "Asin" => Activation::Asin,
+        "Acos" => Activation::Acos,
+        "Atan" => Activation::Atan,
+        "Sinh" => Activation::Sinh,
+        "Cosh" => Activation::Cosh,
+        "Asinh" => Activation::Asinh,
+        "Acosh" => Activation::Acosh,
+        "Atanh" => Activation::Atanh,
+        "Abs" => Activation::Abs,
+        "Sign" => Activation::Sign,
+        "Floor" => Activation::Floor,
+        "Ceil" => Activation::Ceil,
+        "Round" => Activation::Round,
+        other => return Err(node.form(format!("{other} is no function of one element"))),
+    };
+    define(ctx, node, f)
 }
 
 pub(super) fn leaky_relu(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
-    let alpha = node.float("alpha").unwrap_or(0.01);
-    if !alpha.is_finite() {
-        return Err(node.form("attribute alpha is not finite"));
-    }
+    let alpha = number(node, "alpha", 0.01)?;
     define(ctx, node, Activation::LeakyRelu { alpha })
 }
 
-pub(super) fn sigmoid(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
-    define(ctx, node, Activation::Sigmoid)
+pub(super) fn gelu(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    match node.string("approximate").as_deref() {
+        None | Some("none" | "") => define(ctx, node, Activation::Gelu),
+        Some("tanh") => define(ctx, node, Activation::GeluTanh),
+        Some(other) => Err(node.form(format!(
+            "attribute approximate is {other}; supported are none and tanh"
+        ))),
+    }
 }
 
-pub(super) fn tanh(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
-    define(ctx, node, Activation::Tanh)
+pub(super) fn swish(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let alpha = number(node, "alpha", 1.0)?;
+    define(ctx, node, Activation::Swish { alpha })
+}
+
+pub(super) fn hard_sigmoid(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let (alpha, beta) = (number(node, "alpha", 0.2)?, number(node, "beta", 0.5)?);
+    define(ctx, node, Activation::HardSigmoid { alpha, beta })
+}
+
+pub(super) fn elu(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let alpha = number(node, "alpha", 1.0)?;
+    let (gamma, width) = (1.0, 1.0);
+    define(
+        ctx,
+        node,
+        Activation::Elu {
+            alpha,
+            gamma,
+            width,
+        },
+    )
+}
+
+pub(super) fn selu(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let alpha = number(node, "alpha", 1.673_263_2)?;
+    let gamma = number(node, "gamma", 1.050_701)?;
+    let width = 1.0;
+    define(
+        ctx,
+        node,
+        Activation::Elu {
+            alpha,
+            gamma,
+            width,
+        },
+    )
+}
+
+pub(super) fn celu(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let alpha = number(node, "alpha", 1.0)?;
+    if alpha == 0.0 {
+        return Err(node.form("attribute alpha is 0; use Relu"));
+    }
+    let (gamma, width) = (1.0, alpha);
+    define(
+        ctx,
+        node,
+        Activation::Elu {
+            alpha,
+            gamma,
+            width,
+        },
+    )
+}
+
+pub(super) fn thresholded_relu(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let alpha = number(node, "alpha", 1.0)?;
+    define(ctx, node, Activation::ThresholdedRelu { alpha })
+}
+
+pub(super) fn shrink(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let (lambda, bias) = (number(node, "lambd", 0.5)?, number(node, "bias", 0.0)?);
+    define(ctx, node, Activation::Shrink { lambda, bias })
+}
+
+/// A power with a constant exponent, or of a constant base: `base^x = e^(x·ln base)`.
+pub(super) fn pow(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let one = |ctx: &Builder, i: usize| -> Result<f32, ImportError> {
+        let values = floats(node, &*ctx.constant(node, i, "an operand")?)?;
+        match values.first() {
+            Some(&first) if values.iter().all(|&v| v == first) && first.is_finite() => Ok(first),
+            _ => Err(node.form("its constant operand must be one finite number")),
+        }
+    };
+    match (ctx.value(node, 0)?, ctx.value(node, 1)?) {
+        (Value::Node(x), Value::Constant(_)) => {
+            let exponent = one(ctx, 1)?;
+            let shape = ctx.output_shape(node, 0)?;
+            let x = super::elementwise::expand(ctx, node, x, &shape)?;
+            ctx.define(
+                node,
+                x,
+                shape,
+                Op::Activation(Activation::Power { exponent }),
+            )
+        }
+        (Value::Constant(_), Value::Node(x)) => {
+            let base = one(ctx, 0)?;
+            if base <= 0.0 {
+                return Err(node.form(format!("its base {base} is not positive")));
+            }
+            let shape = ctx.output_shape(node, 0)?;
+            let x = super::elementwise::expand(ctx, node, x, &shape)?;
+            let x = ctx.affine(node, x, base.ln(), 0.0);
+            ctx.define(node, x, shape, Op::Activation(Activation::Exp))
+        }
+        _ => Err(node.not_constant("the base or the exponent")),
+    }
 }
 
 /// Bounds are attributes up to opset 10, operands from 11.

@@ -1,4 +1,4 @@
-//! MaxPool, AveragePool, GlobalAveragePool.
+//! MaxPool, AveragePool, and both over whole images.
 
 use super::spatial::{Images, images};
 use crate::{
@@ -22,24 +22,29 @@ pub(super) fn average(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportEr
 }
 
 pub(super) fn global_average(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let count_include_pad = false;
+    global(ctx, node, PoolKind::Average { count_include_pad })
+}
+
+pub(super) fn global_max(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    global(ctx, node, PoolKind::Max)
+}
+
+fn global(ctx: &mut Builder, node: &NodeView, kind: PoolKind) -> Result<(), ImportError> {
     let images = images(ctx, node)?;
+    let stride = match kind {
+        // Windows side by side fuse with what stands in front.
+        PoolKind::Max => images.size,
+        PoolKind::Average { .. } => (1, 1),
+    };
     let window = Window {
         input: images.size,
         kernel: images.size,
-        stride: (1, 1),
+        stride,
         dilation: (1, 1),
         pads: (0, 0, 0, 0),
     };
-    define(
-        ctx,
-        node,
-        images,
-        PoolKind::Average {
-            count_include_pad: false,
-        },
-        window,
-        (1, 1),
-    )
+    define(ctx, node, images, kind, window, (1, 1))
 }
 
 fn windowed(ctx: &mut Builder, node: &NodeView, kind: PoolKind) -> Result<(), ImportError> {

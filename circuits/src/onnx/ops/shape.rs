@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tract_onnx::prelude::Tensor;
 
 use crate::{
-    graph::Op,
+    graph::{NodeId, Op},
     onnx::{
         ImportError,
         attributes::NodeView,
@@ -57,20 +57,13 @@ pub(super) fn transpose(ctx: &mut Builder, node: &NodeView) -> Result<(), Import
             from.len()
         )));
     }
-    let shape: Vec<usize> = perm.iter().map(|&axis| from[axis]).collect();
-    let steps = strides(&from);
-    let steps: Vec<usize> = perm.iter().map(|&axis| steps[axis]).collect();
-    let mut order = Vec::with_capacity(from.iter().product());
-    for_each_index(&shape, |index| {
-        order.push(index.iter().zip(&steps).map(|(i, s)| i * s).sum::<usize>())
-    });
     match value {
         Value::Node(id) => {
-            let cells = order.into_iter().map(|i| Some((0, i as u32))).collect();
-            let id = ctx.rearrange(node, vec![id], shape, cells)?;
+            let id = permuted(ctx, node, id, &perm)?;
             ctx.assign(node, Value::Node(id))
         }
         Value::Constant(tensor) => {
+            let (shape, order) = permutation(&from, &perm);
             let values = floats(node, &tensor)?;
             let moved: Vec<f32> = order.into_iter().map(|i| values[i]).collect();
             let tensor =
@@ -80,20 +73,40 @@ pub(super) fn transpose(ctx: &mut Builder, node: &NodeView) -> Result<(), Import
     }
 }
 
+/// The shape with permuted axes, and the element that stands at each place of it.
+fn permutation(from: &[usize], perm: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let shape: Vec<usize> = perm.iter().map(|&axis| from[axis]).collect();
+    let steps = strides(from);
+    let steps: Vec<usize> = perm.iter().map(|&axis| steps[axis]).collect();
+    let mut order = Vec::with_capacity(from.iter().product());
+    for_each_index(&shape, |index| {
+        order.push(index.iter().zip(&steps).map(|(i, s)| i * s).sum())
+    });
+    (shape, order)
+}
+
+/// Appends a permutation of axes.
+pub(super) fn permuted(
+    ctx: &mut Builder,
+    node: &NodeView,
+    x: NodeId,
+    perm: &[usize],
+) -> Result<NodeId, ImportError> {
+    if perm.iter().copied().eq(0..perm.len()) {
+        return Ok(x);
+    }
+    let (shape, order) = permutation(ctx.shape(x), perm);
+    let cells = order.into_iter().map(|i| Some((0, i as u32))).collect();
+    ctx.rearrange(node, vec![x], shape, cells)
+}
+
 /// Joins tensors; a constant part must be zero.
 pub(super) fn concat(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
     let shape = ctx.output_shape(node, 0)?;
     let axis = node
         .int("axis")
         .ok_or_else(|| node.form("attribute axis is missing"))?;
-    let axis = if axis < 0 {
-        axis + shape.len() as i64
-    } else {
-        axis
-    };
-    let axis = usize::try_from(axis).ok().filter(|&a| a < shape.len());
-    let axis =
-        axis.ok_or_else(|| node.form(format!("its axis is not one of {} axes", shape.len())))?;
+    let axis = node.axis(axis, shape.len())?;
     let mut inputs = Vec::new();
     let mut parts = Vec::new();
     for i in 0..node.inputs().len() {
@@ -136,14 +149,44 @@ pub(super) fn concat(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
     ctx.assign(node, Value::Node(id))
 }
 
-/// Pads with zeros.
+/// Where padding takes its elements from.
+#[derive(Clone, Copy)]
+enum Padding {
+    Constant,
+    Reflect,
+    Edge,
+}
+
+impl Padding {
+    /// The element of an axis of `size` that stands at place `at`, which may lie outside it.
+    fn source(self, at: i64, size: i64) -> Option<usize> {
+        let at = match self {
+            Padding::Constant => at,
+            Padding::Edge => at.clamp(0, size - 1),
+            // One reflection at each end; more padding than elements is refused.
+            Padding::Reflect if at < 0 => -at,
+            Padding::Reflect if at >= size => 2 * (size - 1) - at,
+            Padding::Reflect => at,
+        };
+        usize::try_from(at).ok().filter(|&i| (i as i64) < size)
+    }
+}
+
+/// Pads with a constant or with elements; negative pads crop.
 pub(super) fn pad(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
     let input = ctx.node(node, 0)?;
     let from = ctx.shape(input).to_vec();
     let rank = from.len();
-    if let Some(mode) = node.string("mode").filter(|m| m != "constant") {
-        return Err(node.form(format!("mode {mode} is not supported; only constant")));
-    }
+    let mode = match node.string("mode").as_deref() {
+        None | Some("constant" | "") => Padding::Constant,
+        Some("reflect") => Padding::Reflect,
+        Some("edge") => Padding::Edge,
+        Some(other) => {
+            return Err(node.form(format!(
+                "mode {other} is not supported; use constant, reflect or edge"
+            )));
+        }
+    };
     let pads = match (node.ints("pads"), ctx.optional(node, 1, "the pads")?) {
         (Some(pads), _) => pads.to_vec(),
         (None, Some(tensor)) => integers(node, &tensor)?,
@@ -153,52 +196,58 @@ pub(super) fn pad(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError>
         Some(tensor) => floats(node, &tensor)?.first().copied().unwrap_or(0.0),
         None => node.float("value").unwrap_or(0.0),
     };
-    if value != 0.0 {
-        return Err(node.form(format!("padding value {value} is not supported; only 0")));
+    if !value.is_finite() {
+        return Err(node.form(format!(
+            "padding value {value} is not finite; MaxPool pads by itself"
+        )));
     }
     let axes: Vec<usize> = match ctx.optional(node, 3, "the axes")? {
         None => (0..rank).collect(),
         Some(tensor) => integers(node, &tensor)?
             .into_iter()
-            .map(|a| usize::try_from(if a < 0 { a + rank as i64 } else { a }).unwrap_or(rank))
-            .collect(),
+            .map(|axis| node.axis(axis, rank))
+            .collect::<Result<_, _>>()?,
     };
-    if pads.len() != 2 * axes.len() || axes.iter().any(|&a| a >= rank) {
+    if pads.len() != 2 * axes.len() {
         return Err(node.form(format!(
             "{} pads do not fit {} axes",
             pads.len(),
             axes.len()
         )));
     }
-    if pads.iter().any(|&p| p < 0) {
-        return Err(node.form(format!("pads {pads:?} crop; only padding is supported")));
-    }
     let mut before = vec![0; rank];
     let shape = ctx.output_shape(node, 0)?;
     for (i, &axis) in axes.iter().enumerate() {
-        before[axis] = pads[i];
-        if pads[i]
-            .saturating_add(pads[axes.len() + i])
-            .saturating_add(from[axis] as i64)
-            != shape[axis] as i64
-        {
+        let (start, end, size) = (pads[i], pads[axes.len() + i], from[axis] as i64);
+        before[axis] = start;
+        if start.saturating_add(end).saturating_add(size) != shape[axis] as i64 {
             return Err(node.form(format!(
                 "pads {pads:?} contradict the inferred shape {shape:?}"
             )));
+        }
+        if matches!(mode, Padding::Reflect) && start.max(end) >= size {
+            return Err(node.form(format!("pads {pads:?} reflect more than the input holds")));
         }
     }
     let steps = strides(&from);
     let mut cells = Vec::with_capacity(shape.iter().product());
     for_each_index(&shape, |index| {
         let element = (0..rank).try_fold(0, |at, axis| {
-            let i = usize::try_from(index[axis] as i64 - before[axis])
-                .ok()
-                .filter(|&i| i < from[axis])?;
+            let i = mode.source(index[axis] as i64 - before[axis], from[axis] as i64)?;
             Some(at + i * steps[axis])
         });
         cells.push(element.map(|e| (0, e as u32)));
     });
-    let id = ctx.rearrange(node, vec![input], shape, cells)?;
+    let padding: Vec<f32> = cells
+        .iter()
+        .map(|cell| if cell.is_none() { value } else { 0.0 })
+        .collect();
+    let mut id = ctx.rearrange(node, vec![input], shape.clone(), cells)?;
+    if padding.iter().any(|&v| v != 0.0) {
+        let offset = ctx.per_item(node, padding)?;
+        let scale = vec![1.0; offset.len()];
+        id = ctx.push(node.name(), vec![id], shape, Op::Affine { scale, offset });
+    }
     ctx.assign(node, Value::Node(id))
 }
 

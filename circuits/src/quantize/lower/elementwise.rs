@@ -10,8 +10,22 @@ use crate::{
     quantize::QuantizeError,
 };
 
+/// Two operands of the same layout.
+pub(super) struct Aligned {
+    /// How the elements of the first parts make up the tensor.
+    pub(super) view: Value,
+    /// Parts that belong together.
+    pub(super) pairs: Vec<(PartId, PartId)>,
+    /// The second operand's part stands first in each pair.
+    pub(super) swapped: bool,
+}
+
 impl Lowering<'_> {
-    pub(super) fn activation(&mut self, id: NodeId, f: Activation) -> Result<Value, QuantizeError> {
+    pub(super) fn activation(
+        &mut self,
+        id: NodeId,
+        f: &Activation,
+    ) -> Result<Value, QuantizeError> {
         let mut value = self.operand(id, 0);
         if f.eval(0.0) != 0.0 && value.cells.contains(&None) {
             value = self.own_layout(id, &value)?;
@@ -23,12 +37,12 @@ impl Lowering<'_> {
                 Part::Tensor(_) => self.identity(part),
             };
             let fits = pending.pool.is_none() || f.is_monotone();
-            pending.activation = match pending.activation {
-                None if fits => Some(f),
+            pending.activation = match &pending.activation {
+                None if fits => Some(f.clone()),
                 Some(g) if fits && g.then(f).is_some() => g.then(f),
                 _ => {
                     pending = self.identity(part);
-                    Some(f)
+                    Some(f.clone())
                 }
             };
             parts.push(pending);
@@ -122,15 +136,31 @@ impl Lowering<'_> {
     }
 
     pub(super) fn add(&mut self, id: NodeId, subtract: bool) -> Result<Value, QuantizeError> {
-        let (a, b) = (self.operand(id, 0), self.operand(id, 1));
         let sign = if subtract { -1.0 } else { 1.0 };
-        let aligned = a.cells == b.cells && self.all_dims(&a) == self.all_dims(&b);
-        if aligned {
-            let mut parts = Vec::new();
-            for (&pa, &pb) in a.parts.iter().zip(&b.parts) {
-                parts.push(self.join((pa, 1.0), (pb, sign)));
-            }
-            return Ok(self.replace(id, a, parts));
+        let aligned = self.aligned(id)?;
+        let signs = if aligned.swapped {
+            (sign, 1.0)
+        } else {
+            (1.0, sign)
+        };
+        let parts = aligned
+            .pairs
+            .iter()
+            .map(|&(a, b)| self.join((a, signs.0), (b, signs.1)))
+            .collect();
+        Ok(self.replace(id, aligned.view, parts))
+    }
+
+    /// Lays one operand of a node of two out like the other, where they are not so already.
+    pub(super) fn aligned(&mut self, id: NodeId) -> Result<Aligned, QuantizeError> {
+        let (a, b) = (self.operand(id, 0), self.operand(id, 1));
+        if a.cells == b.cells && self.all_dims(&a) == self.all_dims(&b) {
+            let pairs = a.parts.iter().copied().zip(b.parts).collect();
+            return Ok(Aligned {
+                view: a,
+                pairs,
+                swapped: false,
+            });
         }
         let first = a
             .parts
@@ -140,16 +170,17 @@ impl Lowering<'_> {
             .parts
             .first()
             .is_some_and(|&p| b.is_bijective(len(self.dims(p))));
-        let (target, other, signs) = match (first, second) {
-            (true, _) => (a, b, (1.0, sign)),
-            (_, true) => (b, a, (sign, 1.0)),
-            _ => (self.own_layout(id, &a)?, b, (1.0, sign)),
+        let swapped = second && !first;
+        let (view, other) = match (first, second) {
+            (true, _) => (a, b),
+            (_, true) => (b, a),
+            _ => (self.own_layout(id, &a)?, b),
         };
-        let part = target.parts[0];
+        let part = view.parts[0];
         let dims = self.dims(part);
         // The other operand's elements, in the order of the target's part.
         let mut placed = vec![None; len(dims)];
-        for (t, o) in target.cells.iter().zip(&other.cells) {
+        for (t, o) in view.cells.iter().zip(&other.cells) {
             if let Some((_, element)) = t {
                 placed[*element as usize] = *o;
             }
@@ -163,12 +194,15 @@ impl Lowering<'_> {
             },
             dims,
         )?;
-        let pending = self.join((part, signs.0), (other.parts[0], signs.1));
-        Ok(self.replace(id, target, vec![pending]))
+        Ok(Aligned {
+            pairs: vec![(part, other.parts[0])],
+            view,
+            swapped,
+        })
     }
 
-    /// The sum of two parts of the same dimensions, each with its sign.
-    fn join(&mut self, a: (PartId, f64), b: (PartId, f64)) -> Pending {
+    /// The sum of two parts of the same dimensions, each times its factor.
+    pub(super) fn join(&mut self, a: (PartId, f64), b: (PartId, f64)) -> Pending {
         let (mut x, mut y) = (self.sum(a.0), self.sum(b.0));
         if x.needs_freedom() && !y.is_free() {
             x = self.identity(a.0);
@@ -176,8 +210,8 @@ impl Lowering<'_> {
         if y.needs_freedom() && !x.is_free() {
             y = self.identity(b.0);
         }
-        negate(&mut x, a.1);
-        negate(&mut y, b.1);
+        scale(&mut x, a.1);
+        scale(&mut y, b.1);
         if x.bias.len() != y.bias.len() {
             x.spread_bias();
             y.spread_bias();
@@ -188,10 +222,10 @@ impl Lowering<'_> {
     }
 }
 
-fn negate(pending: &mut Pending, sign: f64) {
-    if sign < 0.0 {
+fn scale(pending: &mut Pending, factor: f64) {
+    if factor != 1.0 {
         let channels = pending.dims.0;
-        pending.scale_channels(&vec![-1.0; channels], &vec![0.0; channels]);
+        pending.scale_channels(&vec![factor; channels], &vec![0.0; channels]);
     }
 }
 

@@ -14,6 +14,9 @@ use crate::{
 /// Integer weights and biases stay within ±2^30: room in 32 bits for the rounding half, too.
 const MAX_WEIGHT: f64 = (1u64 << 30) as f64;
 
+/// Points at which a composed function's sign is looked at.
+const SAMPLES: u32 = 1 << 10;
+
 /// Fractional bits that the weights of an output have at least.
 const RAW_FRACTION: u32 = 16;
 
@@ -38,18 +41,22 @@ impl Lowering<'_> {
     /// [`Self::emit`] with other bits than the model's.
     pub(super) fn emit_with(&mut self, mut pending: Pending, bits: u32) -> usize {
         let channels = pending.dims.0;
-        let (seen, possible) = (
-            pending.range.overall(),
-            scales::codomain(pending.activation),
-        );
+        let seen = pending.range.overall();
+        let possible = pending
+            .activation
+            .as_ref()
+            .map_or((f64::NEG_INFINITY, f64::INFINITY), Activation::codomain);
         let range = (seen.0.max(possible.0), seen.1.min(possible.1));
-        let grid = Grid::new(bits, range.0.min(least(pending.activation)));
+        let grid = Grid::new(bits, range.0.min(least(&pending)));
         let mut out = grid.scale(range);
         let function = pending
             .activation
+            .clone()
             .filter(|f| !matches!(f, Activation::Clip { .. }));
         // The sums' own scale: the output's, or a finer one where a table stands between.
-        let active = function.map(|f| scales::active(f, pending.sums, out));
+        let active = function
+            .as_ref()
+            .map(|f| scales::active(f, pending.sums, out));
         let mut sums = match active {
             Some((lo, hi)) if hi > lo => (hi - lo) / f64::from(1u32 << (bits + 1)),
             Some(_) => 1.0,
@@ -61,9 +68,9 @@ impl Lowering<'_> {
         if function.is_none() {
             out *= coarser;
         }
-        let table = match (pending.activation, active) {
+        let table = match (&pending.activation, active) {
             (Some(f), Some(active)) => scales::lut(f, active, sums, out, grid),
-            (Some(Activation::Clip { lo, hi }), None) => clip(lo, hi, out, grid),
+            (Some(Activation::Clip { lo, hi }), None) => clip(*lo, *hi, out, grid),
             _ => Table::Clip {
                 lo: grid.lo,
                 hi: grid.hi,
@@ -222,13 +229,18 @@ pub(super) fn copy(source: NodeId, channel: usize, count: usize, weight: i32) ->
     }
 }
 
-/// The least value of a function where that matters for the sign of its range.
-fn least(f: Option<Activation>) -> f64 {
-    match f {
-        // Calibration may have seen no negative value of a function that has them.
-        Some(Activation::LeakyRelu { alpha }) if alpha > 0.0 => -f64::from(alpha),
-        Some(Activation::Tanh) => -1.0,
-        _ => 0.0,
+/// The least value of a function, where that matters for the sign of its range: calibration may have seen no
+/// negative value of a function that has them.
+fn least(pending: &Pending) -> f64 {
+    match &pending.activation {
+        None | Some(Activation::Clip { .. }) => 0.0,
+        Some(f @ Activation::Composed(_)) => {
+            let (lo, hi) = pending.sums;
+            (0..=SAMPLES)
+                .map(|i| f.eval(lo + (hi - lo) * f64::from(i) / f64::from(SAMPLES)))
+                .fold(0.0, f64::min)
+        }
+        Some(f) => f.codomain().0,
     }
 }
 

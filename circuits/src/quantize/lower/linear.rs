@@ -1,7 +1,7 @@
 //! Convolutions and products with constant matrices.
 
 use super::{
-    Lowering,
+    Entries, Lowering,
     pending::{Op, Pending, Term},
     value::{Dims, Run, Value, len},
 };
@@ -193,6 +193,33 @@ impl Lowering<'_> {
             }
         }
         let pending = Pending::linear(self.name(id), (n, 1, 1), terms, Ranges::default());
+        self.whole(id, pending)
+    }
+
+    /// A sparse linear map: one free term over each tensor that it reads.
+    pub(super) fn map(&mut self, id: NodeId, entries: &[(u32, u32, f32)]) -> Value {
+        let input = self.operand(id, 0);
+        let dims = self.natural(id);
+        let mut sources: Vec<usize> = input.parts.iter().map(|&p| self.force(p)).collect();
+        if sources.is_empty() {
+            // All zeros: any source will do.
+            sources.push(0);
+        }
+        let mut maps: Vec<Entries> = vec![Vec::new(); sources.len()];
+        for &(out, element, weight) in entries {
+            if let Some((part, element)) = input.cells[element as usize] {
+                maps[part as usize].push((out, element, f64::from(weight)));
+            }
+        }
+        let terms = sources.into_iter().zip(maps).map(|(source, entries)| {
+            let op = Op::Map { out: dims, entries };
+            Term {
+                source,
+                channel: 0,
+                op,
+            }
+        });
+        let pending = Pending::linear(self.name(id), dims, terms.collect(), Ranges::default());
         self.whole(id, pending)
     }
 }

@@ -11,6 +11,7 @@ mod linear;
 mod pending;
 mod pool;
 mod ports;
+mod product;
 mod scales;
 mod value;
 
@@ -109,9 +110,11 @@ impl Lowering<'_> {
                 weights,
             } => self.matmul(id, *rows, *k, *n, weights),
             graph::Op::Affine { scale, offset } => self.affine(id, scale, offset),
-            graph::Op::Activation(f) => self.activation(id, *f),
+            graph::Op::Activation(f) => self.activation(id, f),
             graph::Op::Pool(pool) => self.pool(id, pool),
             graph::Op::Add { subtract } => self.add(id, *subtract),
+            graph::Op::Mul => self.product(id),
+            graph::Op::Map(entries) => Ok(self.map(id, entries)),
             graph::Op::Rearrange(cells) => Ok(self.rearrange(id, cells)),
             graph::Op::ArgMax { last } => self.argmax(id, *last),
         }
@@ -293,11 +296,14 @@ impl Lowering<'_> {
         // A copy is exact where every channel of it has one scale.
         let mut scales: Vec<f64> = Vec::with_capacity(dims.0);
         let mut exact = true;
+        // A channel of zeros has any scale; one of its own would set it apart for no reason.
+        let any = value.cells.iter().flatten().next();
+        let any = any.map_or(1.0, |&cell| scale_of(cell));
         for channel in value.cells.chunks_exact(plane) {
             let mut of = channel.iter().flatten().map(|&cell| scale_of(cell));
             let first = of.next();
             exact &= of.all(|s| Some(s) == first);
-            scales.push(first.unwrap_or(1.0));
+            scales.push(first.unwrap_or(any));
         }
         let name = format!("{name}.layout");
         let maps = self.map_terms(&name, value, &tensors, dims)?;

@@ -111,7 +111,9 @@ impl Lowering<'_> {
         let dims = (run.count, pool.output.0, pool.output.1);
         if let (true, Part::Pending(pending)) = (side_by_side, &self.parts[part]) {
             let whole = run.channel == 0 && run.count == pending.dims.0;
-            if whole && pending.pool.is_none() && pending.activation.is_none_or(|f| f.is_monotone())
+            if whole
+                && pending.pool.is_none()
+                && pending.activation.as_ref().is_none_or(|f| f.is_monotone())
             {
                 let mut pooled = pending.as_ref().clone();
                 pooled.dims = dims;

@@ -38,19 +38,9 @@ impl Grid {
     }
 }
 
-/// The values a function can take at all.
-pub(super) fn codomain(f: Option<Activation>) -> (f64, f64) {
-    match f {
-        Some(Activation::Clip { lo, hi }) => (f64::from(lo), f64::from(hi)),
-        Some(Activation::Sigmoid) => (0.0, 1.0),
-        Some(Activation::Tanh) => (-1.0, 1.0),
-        Some(Activation::LeakyRelu { .. }) | None => (f64::NEG_INFINITY, f64::INFINITY),
-    }
-}
-
 /// The part of `range` in which a function varies by more than half an output step at either end.
-pub(super) fn active(f: Activation, (lo, hi): (f64, f64), step: f64) -> (f64, f64) {
-    if !f.is_monotone() || hi <= lo {
+pub(super) fn active(f: &Activation, (lo, hi): (f64, f64), step: f64) -> (f64, f64) {
+    if !f.is_monotone() || f.is_step() || hi <= lo {
         return (lo, hi.max(lo));
     }
     let bisect = |inside: &dyn Fn(f64) -> bool, mut out: f64, mut within: f64| {
@@ -64,19 +54,20 @@ pub(super) fn active(f: Activation, (lo, hi): (f64, f64), step: f64) -> (f64, f6
         }
         out
     };
-    let (bottom, top) = (f.eval(lo) + step / 2.0, f.eval(hi) - step / 2.0);
+    let (bottom, top) = (f.extended(lo) + step / 2.0, f.extended(hi) - step / 2.0);
     if bottom >= top {
         return (lo, hi);
     }
     (
-        bisect(&|x| f.eval(x) > bottom, lo, hi),
-        bisect(&|x| f.eval(x) < top, hi, lo),
+        bisect(&|x| f.extended(x) > bottom, lo, hi),
+        bisect(&|x| f.extended(x) < top, hi, lo),
     )
 }
 
-/// `round(f(x · scale_in) / scale_out)`, clamped to the grid, for the `x` that cover `range`.
+/// `round(f(x · scale_in) / scale_out)`, clamped to the grid, for the `x` that cover `range`. `f` is taken at the
+/// nearest point of its domain.
 pub(super) fn lut(
-    f: Activation,
+    f: &Activation,
     range: (f64, f64),
     scale_in: f64,
     scale_out: f64,
@@ -87,7 +78,7 @@ pub(super) fn lut(
         (range.1 / scale_in).ceil() as i64,
     );
     let value = |x: i64| {
-        let real = f.eval(x as f64 * scale_in) / scale_out;
+        let real = f.extended(x as f64 * scale_in) / scale_out;
         (real.round() as i64).clamp(grid.lo, grid.hi) as i32
     };
     Table::Lut {
@@ -103,13 +94,19 @@ mod tests {
     #[test]
     fn sigmoid_is_tabulated_only_where_it_varies() {
         let step = 1.0 / 255.0;
-        let (lo, hi) = active(Activation::Sigmoid, (-100.0, 100.0), step);
+        let (lo, hi) = active(&Activation::Sigmoid, (-100.0, 100.0), step);
         assert!(
             (-7.0..-5.5).contains(&lo) && (5.5..7.0).contains(&hi),
             "{lo} {hi}"
         );
         let grid = Grid::new(8, 0.0);
-        let table = lut(Activation::Sigmoid, (lo, hi), (hi - lo) / 512.0, step, grid);
+        let table = lut(
+            &Activation::Sigmoid,
+            (lo, hi),
+            (hi - lo) / 512.0,
+            step,
+            grid,
+        );
         assert_eq!((table.eval(-100_000), table.eval(100_000)), (0, 255));
         assert_eq!(table.eval(0), 128);
     }

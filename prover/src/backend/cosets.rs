@@ -4,7 +4,7 @@
 //! `m = degree - 1`, restricted to coset `j` is the polynomial `r_j = Σ_i c_j^i·h_i` of degree below `n`: one inverse
 //! transform a coset gives `r_j`, and the inverse of the Vandermonde matrix of the `c_j` gives the pieces `h_i`.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use ff::Field;
 use halo2_proofs::{halo2curves::bn256::Fr, poly::EvaluationDomain};
@@ -76,6 +76,11 @@ impl Cosets {
         self.shifts.len()
     }
 
+    /// The generator of the domain.
+    pub(crate) fn omega(&self) -> Fr {
+        self.domain.omega()
+    }
+
     /// The coefficients of the polynomial with these values on the domain.
     pub(crate) fn interpolate(&self, mut values: Vec<Fr>) -> Vec<Fr> {
         self.domain.ifft(&mut values);
@@ -102,13 +107,11 @@ impl Cosets {
     pub(crate) fn pieces<'c>(
         &self,
         plan: &Plan,
-        coefficients: &HashMap<Source, Vec<Fr>>,
+        coefficients: &HashMap<Source, Cow<'_, [Fr]>>,
         cached: impl Fn(Source, usize) -> Option<&'c [Fr]> + Sync,
     ) -> Vec<Vec<Fr>> {
         let n = self.domain.size();
-        let mut sources: Vec<Source> = plan.queries().iter().map(|q| q.source).collect();
-        sources.sort_unstable();
-        sources.dedup();
+        let sources = plan.sources();
         let mut pieces = vec![vec![Fr::ZERO; n]; self.count()];
         for j in 0..self.count() {
             let own: Vec<Vec<Fr>> = sources
@@ -130,7 +133,7 @@ impl Cosets {
                     &own[at]
                 })
             };
-            let mut values = plan.evaluate(n, column);
+            let mut values = plan.evaluate(n, 1, column);
             drop(own);
             let vanishing = self.vanishing[j];
             values

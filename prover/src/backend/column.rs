@@ -1,26 +1,51 @@
 //! Columns that know how wide their values are.
 
 use ff::Field;
-use halo2_proofs::halo2curves::bn256::Fr;
+use halo2_proofs::halo2curves::bn256::{Fr, G1};
 
 use crate::{
+    kernels::FixedBase,
     keys::CompactColumn,
     small::{as_i64, from_i64},
 };
 
 /// The values of a column on the domain.
 #[derive(Clone, Debug)]
-pub(crate) enum Column {
+pub(crate) enum Column<'k> {
     /// Small integers in the first rows, zeros, then field elements in the last (blinding) rows.
     Small { head: Vec<i64>, tail: Vec<Fr> },
+    /// Small integers of a key, in the bytes they have there.
+    Narrow(Integers<'k>),
     /// Field elements in every row.
     Dense(Vec<Fr>),
 }
 
+/// Integers of the first rows; what follows is zero.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Integers<'a> {
+    I8(&'a [i8]),
+    I16(&'a [i16]),
+    I32(&'a [i32]),
+    I64(&'a [i64]),
+}
+
+/// Runs an expression on the slice of whichever width.
+macro_rules! each_width {
+    ($integers:expr, $values:ident => $body:expr) => {
+        match $integers {
+            Integers::I8($values) => $body,
+            Integers::I16($values) => $body,
+            Integers::I32($values) => $body,
+            Integers::I64($values) => $body,
+        }
+    };
+}
+pub(super) use each_width;
+
 /// Wider integers are no cheaper than field elements.
 const SMALL_BITS: u32 = 40;
 
-impl Column {
+impl<'k> Column<'k> {
     /// The narrowest form of `n` values whose last `blinding` are arbitrary.
     pub(crate) fn detect(values: Vec<Fr>, blinding: usize) -> Self {
         let usable = values.len() - blinding;
@@ -43,29 +68,55 @@ impl Column {
     }
 
     /// A fixed column of a key.
-    pub(crate) fn fixed(column: &CompactColumn, n: usize) -> Self {
-        let head = match column {
-            CompactColumn::I8(v) => v.iter().map(|v| i64::from(*v)).collect(),
-            CompactColumn::I16(v) => v.iter().map(|v| i64::from(*v)).collect(),
-            CompactColumn::I32(v) => v.iter().map(|v| i64::from(*v)).collect(),
+    pub(crate) fn fixed(column: &'k CompactColumn, n: usize) -> Self {
+        match column {
+            CompactColumn::I8(v) => Self::Narrow(Integers::I8(v)),
+            CompactColumn::I16(v) => Self::Narrow(Integers::I16(v)),
+            CompactColumn::I32(v) => Self::Narrow(Integers::I32(v)),
             CompactColumn::I64(v) if v.iter().all(|v| v.unsigned_abs() < 1 << SMALL_BITS) => {
-                v.clone()
+                Self::Narrow(Integers::I64(v))
             }
-            other => return Self::detect(other.expand(n), 0),
-        };
-        Self::Small { head, tail: vec![] }
+            other => Self::detect(other.expand(n), 0),
+        }
+    }
+
+    /// The integers of the first rows and the elements of the last, where the column is not dense.
+    pub(super) fn narrow(&self) -> Option<(Integers<'_>, &[Fr])> {
+        match self {
+            Self::Small { head, tail } => Some((Integers::I64(head), tail)),
+            Self::Narrow(integers) => Some((*integers, &[])),
+            Self::Dense(_) => None,
+        }
     }
 
     /// All `n` values.
     pub(crate) fn expand(&self, n: usize) -> Vec<Fr> {
+        fn widen<T: Copy + Into<i64>>(values: &[T]) -> Vec<Fr> {
+            values.iter().map(|v| from_i64((*v).into())).collect()
+        }
         match self {
             Self::Dense(values) => values.clone(),
             Self::Small { head, tail } => {
-                let mut out: Vec<Fr> = head.iter().map(|v| from_i64(*v)).collect();
+                let mut out = widen(head);
                 out.resize(n - tail.len(), Fr::ZERO);
                 out.extend_from_slice(tail);
                 out
             }
+            Self::Narrow(integers) => {
+                let mut out = each_width!(integers, values => widen(values));
+                out.resize(n, Fr::ZERO);
+                out
+            }
+        }
+    }
+
+    /// `Σ_i values[i]·G_i` for the bases of all rows.
+    pub(crate) fn commit(&self, bases: &FixedBase) -> G1 {
+        match self {
+            Self::Small { head, tail } => {
+                bases.msm_small_with_tail(head, bases.len() - tail.len(), tail)
+            }
+            Self::Narrow(_) | Self::Dense(_) => bases.msm_dense(&self.expand(bases.len())),
         }
     }
 
@@ -82,15 +133,13 @@ impl Column {
                 .map(|(i, v)| v * weight(first + i))
                 .sum()
         };
-        match self {
-            Self::Dense(values) => wide(0, values),
-            Self::Small { head, tail } => {
-                let mut digits = Digits::new(head);
-                for (row, v) in head.iter().enumerate().filter(|(_, v)| **v != 0) {
-                    digits.add(*v, weight(row));
-                }
-                digits.total() + wide(n - tail.len(), tail)
+        match (self, self.narrow()) {
+            (Self::Dense(values), _) => wide(0, values),
+            (_, Some((head, tail))) => {
+                let head = each_width!(head, values => Digits::dot(values, weight));
+                head + wide(n - tail.len(), tail)
             }
+            (_, None) => unreachable!("only dense columns are not narrow"),
         }
     }
 }
@@ -101,10 +150,17 @@ struct Digits {
 }
 
 impl Digits {
-    fn new(values: &[i64]) -> Self {
-        Self {
+    fn dot<'w, T: Copy + Into<i64>>(values: &[T], weight: impl Fn(usize) -> &'w Fr) -> Fr {
+        let mut digits = Self {
             sums: vec![[Fr::ZERO; 256]; bytes(values)],
+        };
+        for (row, v) in values.iter().enumerate() {
+            let v: i64 = (*v).into();
+            if v != 0 {
+                digits.add(v, weight(row));
+            }
         }
+        digits.total()
     }
 
     fn add(&mut self, v: i64, weight: &Fr) {
@@ -139,8 +195,9 @@ impl Digits {
 }
 
 /// Bytes that the magnitudes take.
-fn bytes(values: &[i64]) -> usize {
-    let highest = values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0);
+fn bytes<T: Copy + Into<i64>>(values: &[T]) -> usize {
+    let magnitudes = values.iter().map(|v| (*v).into().unsigned_abs());
+    let highest = magnitudes.max().unwrap_or(0);
     (u64::BITS - highest.leading_zeros()).div_ceil(8) as usize
 }
 
@@ -151,7 +208,7 @@ pub(crate) struct Multiples {
 
 impl Multiples {
     /// For all values of a column.
-    pub(crate) fn new(factor: Fr, values: &[i64]) -> Self {
+    pub(crate) fn new<T: Copy + Into<i64>>(factor: Fr, values: &[T]) -> Self {
         let mut base = factor;
         let tables = (0..bytes(values))
             .map(|_| {
@@ -189,7 +246,7 @@ mod tests {
     use super::*;
     use crate::srs::powers;
 
-    fn columns() -> Vec<Column> {
+    fn columns() -> Vec<Column<'static>> {
         let head = vec![3, -1, 0, 255, 256, -65_537, 1 << 33];
         let tail = vec![Fr::from(5).square(), Fr::from(7)];
         let dense = powers(Fr::from(11), 16);
@@ -199,6 +256,7 @@ mod tests {
                 head: vec![],
                 tail: vec![],
             },
+            Column::Narrow(Integers::I16(&[5, -300, 0, 7])),
             Column::Dense(dense),
         ]
     }

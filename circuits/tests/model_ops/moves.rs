@@ -1,0 +1,294 @@
+//! Operators that move elements, and linear ones with constant attributes.
+
+use tensorseal_circuits::{
+    graph,
+    onnx::{self, ImportOptions},
+};
+
+use super::model_support::{Onnx, agrees};
+
+fn image() -> Onnx {
+    Onnx::new().input("x", &[1, 4, 6, 6])
+}
+
+/// The operator alone, and between convolutions.
+fn between(f: impl Fn(Onnx, &str) -> Onnx, channels: i64) {
+    agrees(&f(image(), "x").output("m"), 1);
+    let before = image()
+        .weights("w", &[4, 4, 1, 1])
+        .node("Conv", &["x", "w"], "c")
+        .node("Relu", &["c"], "r");
+    let onnx = f(before, "r").weights("v", &[2, channels, 1, 1]);
+    agrees(&onnx.node("Conv", &["m", "v"], "y").output("y"), 1);
+}
+
+#[test]
+fn slices() {
+    let slice = |o: Onnx, x: &str, spec: [&[i64]; 4]| {
+        o.ints("starts", spec[0])
+            .ints("ends", spec[1])
+            .ints("axes", spec[2])
+            .ints("steps", spec[3])
+            .node("Slice", &[x, "starts", "ends", "axes", "steps"], "m")
+    };
+    between(|o, x| slice(o, x, [&[1], &[3], &[1], &[1]]), 2);
+    between(
+        |o, x| slice(o, x, [&[-1, 1], &[i64::MIN, 1 << 40], &[2, -1], &[-2, 3]]),
+        4,
+    );
+}
+
+#[test]
+fn splits() {
+    let parts = |o: Onnx, x: &str| {
+        let o = o
+            .ints("sizes", &[1, 3])
+            .node("Split", &[x, "sizes"], "p")
+            .int("axis", 1);
+        o.edit(|n| n.output.push("q".into()))
+            .node("Relu", &["q"], "m")
+    };
+    between(parts, 3);
+}
+
+#[test]
+fn gathers() {
+    let rows = |o: Onnx, x: &str| {
+        o.ints("i", &[3, 0, -2])
+            .node("Gather", &[x, "i"], "m")
+            .int("axis", 1)
+    };
+    between(rows, 3);
+    let columns = |o: Onnx, x: &str| {
+        o.ints("i", &[5, 5])
+            .node("Gather", &[x, "i"], "m")
+            .int("axis", 3)
+    };
+    between(columns, 4);
+    let single = Onnx::new().input("x", &[0, 3, 4]).ints("i", &[2, 0, 1]);
+    agrees(
+        &single
+            .node("Gather", &["x", "i"], "y")
+            .int("axis", 2)
+            .output("y"),
+        2,
+    );
+}
+
+#[test]
+fn expansions_and_tiles() {
+    let onnx = Onnx::new().input("x", &[0, 3, 1]).ints("to", &[1, 3, 4]);
+    agrees(&onnx.node("Expand", &["x", "to"], "y").output("y"), 2);
+    let tile = |o: Onnx, x: &str| {
+        o.ints("reps", &[1, 2, 1, 3])
+            .node("Tile", &[x, "reps"], "m")
+    };
+    between(tile, 8);
+}
+
+#[test]
+fn blocks_between_depth_and_space() {
+    for mode in ["DCR", "CRD"] {
+        between(
+            |o, x| {
+                o.node("DepthToSpace", &[x], "m")
+                    .int("blocksize", 2)
+                    .string("mode", mode)
+            },
+            1,
+        );
+    }
+    between(
+        |o, x| o.node("SpaceToDepth", &[x], "m").int("blocksize", 3),
+        36,
+    );
+}
+
+#[test]
+fn triangles() {
+    for (upper, k) in [(1, 0), (0, 1), (1, -2)] {
+        let scalar = Onnx::new().opset(14).input("x", &[0, 4, 5]).scalar("k", k);
+        agrees(
+            &scalar
+                .node("Trilu", &["x", "k"], "y")
+                .int("upper", upper)
+                .output("y"),
+            2,
+        );
+    }
+}
+
+#[test]
+fn resizes() {
+    for (mode, coordinates) in [
+        ("nearest", "asymmetric"),
+        ("nearest", "half_pixel"),
+        ("linear", "half_pixel"),
+        ("linear", "align_corners"),
+        ("linear", "asymmetric"),
+        ("linear", "pytorch_half_pixel"),
+        ("cubic", "half_pixel"),
+    ] {
+        for (h, w) in [(2.0, 2.0), (1.5, 0.5)] {
+            let resize = |o: Onnx, x: &str| {
+                o.floats("s", &[4], vec![1.0, 1.0, h, w])
+                    .node("Resize", &[x, "", "s"], "m")
+                    .string("mode", mode)
+                    .string("coordinate_transformation_mode", coordinates)
+                    .string("nearest_mode", "floor")
+            };
+            agrees(&resize(image(), "x").output("m"), 1);
+        }
+    }
+    let sizes = image()
+        .ints("to", &[1, 4, 9, 5])
+        .node("Resize", &["x", "", "", "to"], "r");
+    let onnx = sizes.string("mode", "linear").weights("v", &[2, 4, 3, 3]);
+    agrees(&onnx.node("Conv", &["r", "v"], "y").output("y"), 1);
+}
+
+#[test]
+fn transposed_convolutions() {
+    for (kernel, stride, pads, extra, dilation, groups) in [
+        ([2, 2], [2, 2], [0, 0, 0, 0], [0, 0], [1, 1], 1),
+        ([3, 3], [2, 2], [1, 1, 1, 1], [1, 1], [1, 1], 1),
+        ([3, 2], [1, 3], [0, 1, 2, 0], [0, 2], [2, 1], 2),
+        ([1, 1], [2, 2], [0, 0, 0, 0], [0, 0], [1, 1], 4),
+    ] {
+        let onnx = Onnx::new()
+            .input("x", &[1, 4, 3, 4])
+            .weights("w", &[4, 2, kernel[0], kernel[1]])
+            .weights("b", &[2 * groups])
+            .node("ConvTranspose", &["x", "w", "b"], "y")
+            .attr_ints("strides", &stride)
+            .attr_ints("pads", &pads)
+            .attr_ints("output_padding", &extra)
+            .attr_ints("dilations", &dilation)
+            .int("group", groups);
+        agrees(&onnx.output("y"), 1);
+    }
+    let line = Onnx::new().input("x", &[0, 2, 5]).weights("w", &[2, 3, 3]);
+    agrees(
+        &line
+            .node("ConvTranspose", &["x", "w"], "y")
+            .attr_ints("strides", &[2])
+            .output("y"),
+        2,
+    );
+}
+
+#[test]
+fn reductions() {
+    for axes in [&[2, 3][..], &[3], &[1], &[1, 2], &[-1]] {
+        let of = |op: &str| image().node(op, &["x"], "y").attr_ints("axes", axes);
+        agrees(&of("ReduceMean").output("y"), 1);
+        agrees(&of("ReduceMax").int("keepdims", 0).output("y"), 1);
+        let sum = image()
+            .ints("axes", axes)
+            .node("ReduceSum", &["x", "axes"], "y");
+        agrees(&sum.int("keepdims", 0).output("y"), 1);
+    }
+    // The least of many elements varies little, so that steps are a large share of its range.
+    for axis in [1, 3] {
+        let least = image().node("ReduceMin", &["x"], "y");
+        agrees(&least.attr_ints("axes", &[axis]).output("y"), 1);
+    }
+    for op in ["ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp"] {
+        agrees(
+            &image()
+                .node(op, &["x"], "y")
+                .attr_ints("axes", &[1])
+                .output("y"),
+            1,
+        );
+    }
+    let all = Onnx::new()
+        .input("x", &[3, 4])
+        .node("ReduceMean", &["x"], "y")
+        .output("y");
+    agrees(&all, 1);
+    let global = Onnx::new()
+        .input("x", &[0, 3, 4, 4])
+        .node("GlobalMaxPool", &["x"], "y");
+    agrees(&global.output("y"), 2);
+}
+
+#[test]
+fn cumulative_sums() {
+    for (axis, exclusive, reverse) in [(1, 0, 0), (-1, 1, 0), (1, 1, 1)] {
+        let onnx = Onnx::new().input("x", &[0, 4, 3]).scalar("axis", axis);
+        let onnx = onnx
+            .node("CumSum", &["x", "axis"], "y")
+            .int("exclusive", exclusive);
+        agrees(&onnx.int("reverse", reverse).output("y"), 2);
+    }
+}
+
+#[test]
+fn einsums() {
+    for (equation, input, weights) in [
+        ("bij,jk->bik", &[0, 3, 4][..], &[4, 5][..]),
+        ("jk,bij->bki", &[0, 3, 4], &[4, 5]),
+        ("bchw,cd->bdhw", &[0, 2, 3, 3], &[2, 4]),
+        ("bhi,hij->bhj", &[0, 2, 3], &[2, 3, 4]),
+        ("bij,j->bi", &[0, 3, 4], &[4]),
+    ] {
+        let onnx = Onnx::new().input("x", input).weights("w", weights);
+        let operands = if equation.starts_with("jk") {
+            ["w", "x"]
+        } else {
+            ["x", "w"]
+        };
+        let onnx = onnx
+            .node("Einsum", &operands, "y")
+            .string("equation", equation);
+        agrees(&onnx.output("y"), 2);
+    }
+    let turned = Onnx::new()
+        .input("x", &[0, 3, 4])
+        .node("Einsum", &["x"], "y");
+    agrees(&turned.string("equation", "bij->bji").output("y"), 2);
+}
+
+#[test]
+fn casts_between_floats_and_of_indices() {
+    let float = Onnx::new()
+        .input("x", &[1, 5])
+        .node("Cast", &["x"], "c")
+        .int("to", 1);
+    agrees(&float.node("Relu", &["c"], "y").output("y"), 1);
+    let index = Onnx::new()
+        .input("x", &[1, 5])
+        .node("ArgMax", &["x"], "i")
+        .int("axis", 1);
+    agrees(&index.node("Cast", &["i"], "y").int("to", 6).output("y"), 1);
+}
+
+#[test]
+fn pads_by_numbers_and_by_elements() {
+    let pads = |o: Onnx, x: &str, mode: &str| {
+        o.ints("pads", &[0, 0, 1, 2, 0, 0, 0, 1])
+            .node("Pad", &[x, "pads"], "m")
+            .string("mode", mode)
+    };
+    between(|o, x| pads(o, x, "reflect"), 4);
+    between(|o, x| pads(o, x, "edge"), 4);
+    let valued = |o: Onnx, x: &str| {
+        o.ints("pads", &[0, 0, 1, 2, 0, 0, 0, 3])
+            .floats("fill", &[], vec![0.7])
+            .node("Pad", &[x, "pads", "fill"], "m")
+    };
+    between(valued, 4);
+}
+
+#[test]
+fn negative_pads_crop() {
+    let onnx = Onnx::new()
+        .input("x", &[1, 4])
+        .ints("pads", &[0, -1, 0, 1])
+        .node("Pad", &["x", "pads"], "y")
+        .output("y");
+    let graph = onnx::import(&onnx.bytes(), &ImportOptions::default()).unwrap();
+    let values = graph::evaluate(&graph, &[&[1.0, 2.0, 3.0, 4.0]]);
+    assert_eq!(values[graph.outputs[0].node], [2.0, 3.0, 4.0, 0.0]);
+}

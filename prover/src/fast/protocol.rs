@@ -1,0 +1,258 @@
+//! Everything after the phases: permutation, quotient, evaluations, opening.
+
+use std::collections::HashMap;
+
+use ff::Field;
+use group::Curve;
+use halo2_proofs::{halo2curves::bn256::Fr, poly::Rotation};
+use rand::RngCore;
+use tracing::debug_span;
+
+use super::{Prover, columns::Columns, write_points};
+use crate::{
+    backend::{Column, Sum},
+    constraints::{
+        linear::{Combination, extract},
+        numerator::{Challenges, numerator, permutation_columns},
+        plan::{Builder, Plan, Query, Source},
+        queries::ProofQueries,
+    },
+    plain::{
+        Opened, ProveError, Setting, diagnose, fourier,
+        opening::{self, Opening},
+        permutation, squeeze, write_scalar,
+    },
+    transcript::KeccakWrite,
+};
+
+impl Prover<'_> {
+    /// Everything after the phases.
+    pub(super) fn finish(
+        &self,
+        advice: Vec<Column<'_>>,
+        circuit_challenges: &[Fr],
+        instances: &[Vec<Fr>],
+        mut rng: impl RngCore,
+        mut transcript: KeccakWrite,
+    ) -> Result<Vec<u8>, ProveError> {
+        let setting = self.setting();
+        let Setting { cs, n, .. } = setting;
+        let instance = instances
+            .iter()
+            .map(|values| {
+                let mut values = values.clone();
+                values.resize(n, Fr::ZERO);
+                Column::detect(values, 0)
+            })
+            .collect();
+        let mut columns = Columns {
+            n,
+            advice,
+            fixed: &self.fixed,
+            instance,
+            products: vec![],
+            sigma: vec![],
+            indicators: None,
+        };
+
+        let span = debug_span!("permutation").entered();
+        let _theta = squeeze(&mut transcript);
+        let (beta, gamma) = (squeeze(&mut transcript), squeeze(&mut transcript));
+        let betas = (beta, gamma);
+        self.permutation(&setting, &mut columns, betas, &mut rng, &mut transcript)?;
+        drop(span);
+
+        let span = debug_span!("random").entered();
+        let random: Vec<Fr> = (0..n).map(|_| Fr::random(&mut rng)).collect();
+        let point = self.backend.commit_coefficients(&[&random]);
+        write_points(&point, "random polynomial", &mut transcript)?;
+        drop(span);
+
+        let y = squeeze(&mut transcript);
+        let mut builder = Builder::default();
+        let challenges = Challenges { beta, gamma, y };
+        let root = numerator(&mut builder, cs, circuit_challenges, &challenges);
+        let (plan, combinations) = extract(&builder, root);
+        let sums: HashMap<Source, Sum<'_>> = plan
+            .sources()
+            .into_iter()
+            .filter(|source| *source != Source::X)
+            .map(|source| (source, columns.sum(source, &combinations)))
+            .collect();
+        let pieces = self.backend.quotient(&plan, &sums);
+        drop(sums);
+        let span = debug_span!("commit quotient").entered();
+        let slices: Vec<&[Fr]> = pieces.iter().map(Vec::as_slice).collect();
+        let points = self.backend.commit_coefficients(&slices);
+        write_points(&points, "quotient piece", &mut transcript)?;
+        drop(span);
+
+        let span = debug_span!("evaluate").entered();
+        let x = squeeze(&mut transcript);
+        let xn = x.pow_vartime([n as u64]);
+        let mut h = vec![Fr::ZERO; n];
+        let mut power = Fr::ONE;
+        for piece in pieces {
+            opening::add_scaled(&mut h, &piece, power);
+            power *= xn;
+        }
+        let (h_value, random_value) = rayon::join(
+            || fourier::evaluate(&h, x),
+            || fourier::evaluate(&random, x),
+        );
+        let queries = ProofQueries::new(cs);
+        let values = self.evaluate(&columns, &queries, (&plan, &combinations), x);
+        if self.at(&plan, &combinations, &values, x) != h_value * (xn - Fr::ONE) {
+            let expanded = columns.expand(columns.own());
+            let value = |source| &expanded[&source][..];
+            return Err(diagnose::failing_gate(cs, n, circuit_challenges, value));
+        }
+        for query in queries.advice.iter().chain(&queries.fixed) {
+            write_scalar(&mut transcript, values[query]);
+        }
+        write_scalar(&mut transcript, random_value);
+        let products = queries.products.iter().flatten();
+        for query in queries.sigma.iter().chain(products) {
+            write_scalar(&mut transcript, values[query]);
+        }
+        drop(span);
+
+        let _span = debug_span!("open").entered();
+        let opening = |query: &Query| Opening {
+            polynomial: Opened::Column(query.source),
+            point: self.rotated(x, query.rotation),
+            value: values[query],
+        };
+        let mut openings: Vec<Opening<Opened>> = queries.opened().iter().map(opening).collect();
+        for (polynomial, value) in [(Opened::Quotient, h_value), (Opened::Random, random_value)] {
+            openings.push(Opening {
+                polynomial,
+                point: x,
+                value,
+            });
+        }
+        let combine = |members: &[(Opened, Fr)]| {
+            let on_domain = members.iter().filter_map(|(member, factor)| match member {
+                Opened::Column(source) => Some((columns.get(*source), *factor)),
+                _ => None,
+            });
+            let mut sum = self.backend.combine(&Sum {
+                members: on_domain.collect(),
+                constant: Fr::ZERO,
+            });
+            for (member, factor) in members {
+                match member {
+                    Opened::Column(_) => {}
+                    Opened::Quotient => opening::add_scaled(&mut sum, &h, *factor),
+                    Opened::Random => opening::add_scaled(&mut sum, &random, *factor),
+                }
+            }
+            sum
+        };
+        let commit =
+            |polynomial: &[Fr]| self.backend.commit_coefficients(&[polynomial])[0].to_affine();
+        opening::open(&openings, n, combine, commit, &mut transcript)?;
+        Ok(transcript.into_proof())
+    }
+
+    fn permutation(
+        &self,
+        setting: &Setting<'_>,
+        columns: &mut Columns<'_>,
+        challenges: (Fr, Fr),
+        rng: &mut impl RngCore,
+        transcript: &mut KeccakWrite,
+    ) -> Result<(), ProveError> {
+        let sources = permutation_columns(setting.cs);
+        if sources.is_empty() {
+            return Ok(());
+        }
+        let sigma = self.pk.copies().expand(sources.len(), setting.k);
+        let expanded = columns.expand(sources);
+        let how = permutation::How {
+            multiply: &|factors, first, rows| self.backend.running_product(factors, first, rows),
+            commit: &|values| self.backend.commit(&[&Column::Dense(values.to_vec())])[0],
+        };
+        let value = |source| &expanded[&source][..];
+        let products = permutation::commit_products(
+            setting, &how, value, &sigma, challenges, rng, transcript,
+        )?;
+        let Some(products) = products else {
+            let copies = self.pk.copies();
+            return Err(diagnose::failing_copy(setting.cs, setting.n, copies, value));
+        };
+        columns.products = products.into_iter().map(Column::Dense).collect();
+        columns.sigma = sigma.into_iter().map(Column::Dense).collect();
+        let ones = |rows: std::ops::Range<usize>| {
+            let mut head = vec![0; rows.end];
+            head[rows].fill(1);
+            Column::Small { head, tail: vec![] }
+        };
+        columns.indicators = Some([
+            ones(0..1),
+            ones(setting.usable..setting.usable + 1),
+            ones(0..setting.usable),
+        ]);
+        Ok(())
+    }
+
+    /// The values of all columns that the proof states, and of those that the plan reads besides.
+    fn evaluate(
+        &self,
+        columns: &Columns<'_>,
+        queries: &ProofQueries,
+        (plan, combinations): (&Plan, &[Combination]),
+        x: Fr,
+    ) -> HashMap<Query, Fr> {
+        let mut asked = queries.written();
+        for query in plan.queries() {
+            match query.source {
+                Source::X => {}
+                Source::Virtual(i) => {
+                    let members = combinations[i].members.iter();
+                    asked.extend(members.map(|(source, _)| Query {
+                        source: *source,
+                        ..*query
+                    }));
+                }
+                _ => asked.push(*query),
+            }
+        }
+        asked.sort_unstable();
+        asked.dedup();
+        let columns: Vec<(&Column<'_>, i32)> = asked
+            .iter()
+            .map(|query| (columns.get(query.source), query.rotation))
+            .collect();
+        let values = self.backend.evaluate(&columns, x);
+        asked.into_iter().zip(values).collect()
+    }
+
+    /// The plan's result at `x`.
+    fn at(
+        &self,
+        plan: &Plan,
+        combinations: &[Combination],
+        values: &HashMap<Query, Fr>,
+        x: Fr,
+    ) -> Fr {
+        plan.evaluate_at(|query| match query.source {
+            Source::X => self.rotated(x, query.rotation),
+            Source::Virtual(i) => {
+                let member = |(source, factor): &(Source, Fr)| {
+                    values[&Query {
+                        source: *source,
+                        ..*query
+                    }] * factor
+                };
+                combinations[i].constant + combinations[i].members.iter().map(member).sum::<Fr>()
+            }
+            _ => values[query],
+        })
+    }
+
+    /// `ω^rotation·x`.
+    fn rotated(&self, x: Fr, rotation: i32) -> Fr {
+        self.pk.domain().rotate_omega(x, Rotation(rotation))
+    }
+}
