@@ -29,9 +29,12 @@ pub(crate) struct Factor<'a> {
     pub(crate) gamma: Fr,
 }
 
+/// Computes [`running_product`]: of factors, from a first value, for a number of rows.
+pub(crate) type Multiply<'a> = dyn Fn(&[Factor<'_>], Fr, usize) -> Vec<Fr> + 'a;
+
 /// Who computes the products, and who commits to them.
 pub(crate) struct How<'a> {
-    pub(crate) multiply: &'a dyn Fn(&[Factor<'_>], Fr, usize) -> Vec<Fr>,
+    pub(crate) multiply: &'a Multiply<'a>,
     pub(crate) commit: &'a dyn Fn(&[Fr]) -> G1,
 }
 
