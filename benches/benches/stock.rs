@@ -136,7 +136,7 @@ fn main() {
             create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
                 &params,
                 &stock_pk,
-                &[circuit.clone()],
+                std::slice::from_ref(&circuit),
                 &[&[]],
                 rng(),
                 &mut transcript,
