@@ -17,7 +17,7 @@ mod scheme;
 mod tables;
 mod weights;
 
-pub use choose::{Optimize, choose};
+pub use choose::{Optimize, TIME_TERMS, TIME_US, choose, time_terms};
 pub use plan::{LayoutError, plan};
 pub use public::{PublicError, PublicValues};
 

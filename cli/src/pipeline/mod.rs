@@ -5,16 +5,18 @@
 //! | [`float`] | import, calibration, quantization, the error against the float model |
 //! | [`compiled`] | layout, the integer executor, figures of a compiled model |
 //! | [`proof`] | reference strings, keys, proving, verifying |
+//! | [`scaling`] | families of networks that grow |
 //! | [`files`] | reading and writing, always whole files |
 
 pub mod compiled;
 pub mod files;
 pub mod float;
 pub mod proof;
+pub mod scaling;
 
 pub use compiled::{
     CompiledModel, Facts, LayerFacts, Model, check_inputs, execute, facts, load_inputs, plan,
-    read_model, write_model,
+    plan_in, read_model, write_model,
 };
 pub use files::{
     Header, create_folder, memory_mib, peak_memory_mib, read_file, read_header, read_labels,
