@@ -3,7 +3,7 @@
 //! Each member of two families is proved in the profile that the planner chooses. A profile's columns are in one
 //! ratio, whatever the rows; to tell them apart, the middle member is also proved in every other profile.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, btree_map::Entry};
 
 use serde::Serialize;
 use serde_json::json;
@@ -44,7 +44,7 @@ struct Run {
 
 /// Measures and fits.
 pub fn run(args: &Bench, ui: &Ui) -> Result<Outcome> {
-    let steps = args.scaling.unwrap_or_default();
+    let steps = args.scaling.unwrap_or(1);
     let mut bench = Measure {
         repeat: args.repeat,
         memory: args.memory.unwrap_or(0),
@@ -56,28 +56,28 @@ pub fn run(args: &Bench, ui: &Ui) -> Result<Outcome> {
         input: Visibility::Private,
         output: Visibility::Public,
     };
+    let middle = (steps - 1) / 2;
     let mut runs = Vec::new();
     for family in [Family::Dense, Family::Conv] {
         let mut tried = HashSet::new();
         for step in 0..steps {
             let (model, item) = family.member(step, args.optimize)?;
             let compiled = pipeline::plan(model, &layout(args.optimize))?;
-            if step == steps / 2 {
+            if step == middle {
                 tried.insert(compiled.layout.profile);
             }
             runs.push(bench.one(family, step, true, &compiled, &item)?);
         }
-        let step = steps / 2;
         // The two goals quantize for different profiles.
         for goal in [Optimize::Prover, Optimize::Gas] {
-            let (model, item) = family.member(step, goal)?;
+            let (model, item) = family.member(middle, goal)?;
             for profile in ALL {
                 // A profile that cannot hold the model is none to measure.
                 let Ok(compiled) = pipeline::plan_in(model.clone(), *profile, &layout(goal)) else {
                     continue;
                 };
                 if tried.insert(*profile) {
-                    runs.push(bench.one(family, step, false, &compiled, &item)?);
+                    runs.push(bench.one(family, middle, false, &compiled, &item)?);
                 }
             }
         }
@@ -185,10 +185,8 @@ impl Measure<'_> {
     ) -> Result<Run> {
         let facts = pipeline::facts(compiled)?;
         let srs = match self.srs.entry(facts.k) {
-            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::btree_map::Entry::Vacant(new) => {
-                new.insert(pipeline::dev_srs(facts.k)?)
-            }
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(pipeline::dev_srs(facts.k)?),
         };
         let ready = Ready::new(compiled, srs, item, self.ui)?;
         let mut best: Option<(f64, Option<f64>)> = None;
