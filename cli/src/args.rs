@@ -446,8 +446,16 @@ pub struct Inspect {
 #[derive(Debug, Args)]
 pub struct Bench {
     /// ONNX models; the input is NAME.input.json beside each, else drawn at random
-    #[arg(required = true)]
+    #[arg(required_unless_present = "scaling")]
     pub models: Vec<PathBuf>,
+    /// Instead: prove a dense and a convolutional network that double STEPS-1 times, 16-fold by default, and fit the
+    /// planner's cost model; of --repeat proofs the fastest counts
+    #[arg(
+        long, value_name = "STEPS", num_args = 0..=1, require_equals = true, default_missing_value = "5",
+        value_parser = clap::value_parser!(u32).range(1..=6),
+        conflicts_with_all = ["models", "input", "bits", "plain", "gas", "layout_only"]
+    )]
+    pub scaling: Option<u32>,
     /// Inputs for all the models instead: they calibrate, and the first is proved
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,

@@ -7,6 +7,7 @@
 //! | [`pipeline`] | the steps that commands share, from ONNX to proof; all calls into the prover stand here |
 //! | [`chain`] | deploying and verifying, embedded EVM or RPC; all calls into the contract crate stand here |
 //! | [`profile`] | time and memory by stage, from the prover's spans |
+//! | [`fit`] | least squares, for the cost model of `bench --scaling` |
 //! | [`tensors`] | reading and writing tensors of numbers |
 //! | [`ui`] | progress on stderr, tables on stdout |
 //! | [`error`] | failures and exit codes |
@@ -26,6 +27,7 @@ pub mod args;
 pub mod chain;
 pub mod commands;
 pub mod error;
+pub mod fit;
 pub mod pipeline;
 pub mod profile;
 pub mod tensors;

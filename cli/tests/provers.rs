@@ -142,3 +142,33 @@ fn the_plan_is_shown() {
     let line = folder.fails(2, &["inspect", "srs.seal", "--plan"]);
     assert!(line.contains("--plan"), "{line}");
 }
+
+#[test]
+fn scaling_is_measured_and_the_cost_model_fitted() {
+    let report = Folder::new().json(&["bench", "--scaling=2"]);
+    let runs = report["runs"].as_array().expect("runs");
+    for family in ["dense", "conv"] {
+        let of: Vec<_> = runs.iter().filter(|r| r["family"] == family).collect();
+        let chosen: Vec<_> = of.iter().filter(|r| r["chosen"] == true).collect();
+        assert_eq!(chosen.len(), 2, "{report}");
+        let profiles: std::collections::HashSet<_> =
+            of.iter().map(|r| r["profile"].as_str()).collect();
+        assert!(profiles.len() >= 4, "{report}");
+    }
+    for run in runs {
+        assert!(number(run, "prove_s") > 0.0);
+        let activation = number(run, "prove_s") * 1e6 / number(run, "activations");
+        assert!((number(run, "us_per_activation") / activation - 1.0).abs() < 1e-9);
+    }
+    let fitted = report["fitted_us"].as_object().expect("constants");
+    let planner = report["planner_us"].as_object().expect("constants");
+    assert!(fitted.keys().eq(planner.keys()));
+    let values = || fitted.values().filter_map(serde_json::Value::as_f64);
+    assert!(
+        values().all(|c| c >= 0.0) && values().any(|c| c > 0.0),
+        "{report}"
+    );
+
+    let both = Folder::new().run(&["bench", "--scaling", "--plain"]);
+    assert_eq!(both.code, 2, "{}", both.stdout);
+}

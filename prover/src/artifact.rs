@@ -18,7 +18,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ::bytes::Bytes;
 use sha3::{Digest, Keccak256};
+
+use crate::mapped::Mapped;
 
 /// The version written, and the only one read.
 pub const FORMAT_VERSION: u8 = 1;
@@ -84,8 +87,8 @@ pub struct Artifact {
     pub kind: Kind,
     /// What the header says of it.
     pub flags: Flags,
-    /// The content proper.
-    pub payload: Vec<u8>,
+    /// The content proper: part of a mapped file, or in memory.
+    pub payload: Bytes,
 }
 
 /// Why a file could not be read or written.
@@ -200,16 +203,13 @@ pub fn encode(kind: Kind, flags: Flags, payload: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// Whatever is wrong with the bytes, see [`ArtifactError`].
-pub fn decode(bytes: Vec<u8>, kind: Kind, path: &Path) -> Result<Artifact, ArtifactError> {
+pub fn decode(bytes: Bytes, kind: Kind, path: &Path) -> Result<Artifact, ArtifactError> {
     let (found, flags) = check(&bytes, kind, path)?;
     expect_kind(found, kind, path)?;
-    let mut payload = bytes;
-    payload.truncate(payload.len() - HASH_BYTES);
-    payload.drain(..HEADER_BYTES);
     Ok(Artifact {
         kind,
         flags,
-        payload,
+        payload: bytes.slice(HEADER_BYTES..bytes.len() - HASH_BYTES),
     })
 }
 
@@ -345,7 +345,16 @@ pub fn read(path: &Path, kind: Kind) -> Result<Artifact, ArtifactError> {
     File::open(path)
         .and_then(|mut file| file.read_to_end(&mut bytes))
         .map_err(|source| ArtifactError::unreadable(path, source))?;
-    decode(bytes, kind, path)
+    decode(bytes.into(), kind, path)
+}
+
+/// As [`read`], of a file that stays mapped: its payload is in memory only as far as it is looked at.
+///
+/// # Errors
+/// Whatever is wrong with the file, see [`ArtifactError`]; a pipe cannot be mapped.
+pub fn map(path: &Path, kind: Kind) -> Result<Artifact, ArtifactError> {
+    let mapped = Mapped::open(path).map_err(|why| ArtifactError::unreadable(path, why))?;
+    decode(Bytes::from_owner(mapped), kind, path)
 }
 
 fn header(kind: Kind, flags: Flags, payload_bytes: usize) -> [u8; HEADER_BYTES] {
@@ -365,14 +374,14 @@ mod tests {
     use super::*;
 
     fn parse(bytes: &[u8], kind: Kind) -> Result<Artifact, ArtifactError> {
-        decode(bytes.to_vec(), kind, Path::new("x.seal"))
+        decode(Bytes::copy_from_slice(bytes), kind, Path::new("x.seal"))
     }
 
     #[test]
     fn each_fault_has_its_error() {
         let good = encode(Kind::Srs, Flags { insecure: true }, b"payload");
         let artifact = parse(&good, Kind::Srs).unwrap();
-        assert_eq!(artifact.payload, b"payload");
+        assert_eq!(artifact.payload, b"payload"[..]);
         assert!(artifact.flags.insecure);
 
         let mut bytes = good.clone();
@@ -449,7 +458,13 @@ mod tests {
         ));
         for payload in [&b"one"[..], b"another"] {
             write(&path, Kind::Model, Flags::default(), payload).unwrap();
-            assert_eq!(read(&path, Kind::Model).unwrap().payload, payload);
+            let artifact = read(&path, Kind::Model).unwrap();
+            assert_eq!(artifact.payload, payload);
+            assert_eq!(map(&path, Kind::Model).unwrap(), artifact);
+            assert!(matches!(
+                map(&path, Kind::Srs),
+                Err(ArtifactError::WrongKind { .. })
+            ));
             assert_eq!(
                 std::fs::read(&path).unwrap(),
                 encode(Kind::Model, Flags::default(), payload)

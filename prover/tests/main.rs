@@ -547,7 +547,7 @@ fn damaged_keys_are_refused() {
     let (_, pk, _) = setup(3);
     let (pk_bytes, vk_bytes) = (pk.to_bytes(), pk.vk().to_bytes());
     let read_vk = |bytes: &[u8]| VerifyingKey::from_bytes::<Toy>(3, bytes).map(drop);
-    let read_pk = |bytes: &[u8]| ProvingKey::from_bytes::<Toy>(3, bytes).map(drop);
+    let read_pk = |bytes: &[u8]| ProvingKey::from_bytes::<Toy>(3, &bytes.to_vec().into()).map(drop);
     for len in 0..vk_bytes.len() {
         assert!(
             matches!(read_vk(&vk_bytes[..len]), Err(KeyError::Payload(_))),

@@ -59,23 +59,37 @@ pub fn choose(
     }
 }
 
-/// Estimated proving time on two cores in microseconds, and gas weighed against it.
-///
-/// Fitted to the stages of the fast prover (`tensorseal prove --profile`): a small column costs 1.1 µs a row, nearly all of
-/// it transforms; a dense one 3.4 with its commitment; a fixed one 0.06; what every proof has 20. A commitment with its
-/// evaluation costs about 7,000 gas.
+/// What a proof's time is a sum of, in the order of [`time_terms`].
+pub const TIME_TERMS: [&str; 5] = ["proof", "row", "small", "dense", "fixed"];
+
+/// Microseconds on two cores for a unit of each term, from the stages of the fast prover (`tensorseal prove --profile`): a
+/// small column costs 1.1 a row, nearly all of it transforms; a dense one 3.4 with its commitment; a fixed one 0.06; what
+/// every proof has 20. What a proof costs whatever its rows decides nothing here. `tensorseal bench --scaling` fits them.
+pub const TIME_US: [f64; 5] = [0.0, 20.0, 1.1, 3.4, 0.06];
+
+/// How much of each term a proof in `2^k` rows takes: one proof; the rows; the rows times the advice columns of
+/// small values, those of field elements, and the fixed columns.
+pub fn time_terms(profile: &Profile, k: u32) -> [f64; 5] {
+    let rows = f64::from(1u32 << k);
+    // The states of a hash are field elements, and so are the columns that lanes share with them.
+    let small = if profile.hash {
+        profile.m().end / profile.fold
+    } else {
+        profile.folded_phases()[0].len()
+    };
+    let dense = profile.folded_advice_columns() - small;
+    let fixed = profile.folded_fixed_columns();
+    let cells = |columns: usize| rows * columns as f64;
+    [1.0, rows, cells(small), cells(dense), cells(fixed)]
+}
+
+/// Estimated proving time in microseconds, and gas weighed against it: a commitment with its evaluation costs about
+/// 7,000.
 fn cost(layout: &Layout, goal: Optimize) -> f64 {
     let p = &layout.profile;
-    let rows = f64::from(1u32 << layout.k);
-    let small = if p.hash {
-        p.m().end / p.fold
-    } else {
-        p.folded_phases()[0].len()
-    };
-    let dense = p.folded_advice_columns() - small;
-    let fixed = p.folded_fixed_columns();
-    let time = rows * (1.1 * small as f64 + 3.4 * dense as f64 + 0.06 * fixed as f64 + 20.0);
-    let commitments = p.folded_advice_columns() + fixed + p.degree() - 1;
+    let terms = time_terms(p, layout.k);
+    let time: f64 = terms.iter().zip(TIME_US).map(|(t, us)| t * us).sum();
+    let commitments = p.folded_advice_columns() + p.folded_fixed_columns() + p.degree() - 1;
     let gas = 7000.0 * commitments as f64;
     match goal {
         Optimize::Prover => time,

@@ -18,7 +18,7 @@ mod scheme;
 mod tables;
 mod weights;
 
-pub use choose::{Optimize, choose};
+pub use choose::{Optimize, TIME_TERMS, TIME_US, choose, time_terms};
 pub(crate) use hash::HashProgram;
 pub use hash::{Digest, Side};
 pub use plan::{LayoutError, plan};

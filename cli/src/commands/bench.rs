@@ -3,16 +3,20 @@
 use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::prove::{self, Apart};
 use crate::{
     CliError, Outcome, Result,
     args::{self, Bench, Quantization, WhichProver},
     chain::{Target, Wanted},
-    pipeline::{self, FloatModel, Item, KeyPaths},
+    pipeline::{self, CompiledModel, FloatModel, Item, KeyPaths, Keys, Proof, Srs},
     ui::{self, Table, Ui},
 };
 
+/// File names in the folder of a measurement.
+const MODEL: &str = "model.seal";
+const INPUT: &str = "input.json";
 /// Runs of the verifier whose median is reported.
 const VERIFY_RUNS: usize = 5;
 
@@ -130,38 +134,21 @@ fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
         return Ok(report);
     }
 
-    let scratch =
-        tempfile::tempdir().map_err(|why| CliError::system("making a temporary folder", why))?;
-    let folder = scratch.path();
-    let keys_paths = KeyPaths::in_folder(folder);
-    let model_path = folder.join("model.seal");
-    let proof_path = folder.join("proof");
-    pipeline::write_model(&model_path, &compiled)?;
     let (srs, _) = ui.try_timed(format!("{name}: reference string"), || {
         pipeline::dev_srs(facts.k)
     })?;
-    pipeline::write_srs(&keys_paths.srs, &srs)?;
-    let (keys, setup_took) =
-        ui.try_timed(format!("{name}: keys"), || pipeline::setup(&compiled, &srs))?;
-    let pk_bytes = pipeline::write_pk(&keys_paths.pk, &keys)?;
-    let vk_bytes = pipeline::write_vk(&keys_paths.vk, &keys)?;
+    let ready = Ready::new(&compiled, &srs, &items[0], ui)?;
     // The child holds only what proving needs; its peak is not this process's.
     drop((srs, compiled));
-    let input = folder.join("input.json");
-    write_item(&input, &items[0])?;
-    let fast = Apart {
-        model: &model_path,
-        pk: &keys_paths.pk,
-        srs: &keys_paths.srs,
-        input: &input,
-        index: 0,
-        proof: &proof_path,
-        prover: WhichProver::Fast,
-        memory: args::memory_or_default(args.memory, args.repeat),
-        repeat: args.repeat,
-    };
-    let (proved, _) = ui.try_timed(format!("{name}: proving"), || fast.run())?;
-    let proof = pipeline::read_proof(&proof_path)?;
+    let Ready {
+        keys,
+        setup_took,
+        pk_bytes,
+        vk_bytes,
+        ..
+    } = &ready;
+    let memory = args::memory_or_default(args.memory, args.repeat);
+    let (proved, proof) = ready.prove(WhichProver::Fast, memory, args.repeat, ui)?;
     let mut times: Vec<Duration> = Vec::new();
     for _ in 0..VERIFY_RUNS {
         let (verdict, took) = ui.timed(format!("{name}: verifying"), || {
@@ -172,7 +159,7 @@ fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
     }
     times.sort();
     for (key, value) in [
-        ("setup_s", json!(ui::seconds(setup_took))),
+        ("setup_s", json!(ui::seconds(*setup_took))),
         ("pk_bytes", json!(pk_bytes)),
         ("vk_bytes", json!(vk_bytes)),
         ("prove_s", json!(proved.prove_s)),
@@ -187,15 +174,8 @@ fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
         report["prove_warm_s"] = json!(warm);
     }
     if args.plain {
-        let plain_path = folder.join("plain");
-        let plain = Apart {
-            proof: &plain_path,
-            prover: WhichProver::Plain,
-            repeat: 1,
-            ..fast
-        };
-        let (plain, _) = ui.try_timed(format!("{name}: the plain prover"), || plain.run())?;
-        pipeline::verify(&keys.vk, &pipeline::read_proof(&plain_path)?).map_err(|why| {
+        let (plain, proof) = ready.prove(WhichProver::Plain, memory, 1, ui)?;
+        pipeline::verify(&keys.vk, &proof).map_err(|why| {
             CliError::Input(format!("{name}: the plain proof was rejected: {why}"))
         })?;
         prove::add_plain(&mut report, &plain);
@@ -219,6 +199,68 @@ fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
         }
     }
     Ok(report)
+}
+
+/// A model with all files that proving needs, in a folder of their own.
+pub(super) struct Ready {
+    name: String,
+    folder: TempDir,
+    pub(super) keys: Keys,
+    setup_took: Duration,
+    pk_bytes: u64,
+    vk_bytes: u64,
+}
+
+impl Ready {
+    /// Makes keys and writes everything.
+    pub(super) fn new(compiled: &CompiledModel, srs: &Srs, item: &Item, ui: &Ui) -> Result<Self> {
+        let name = compiled.model.name.clone();
+        let folder = tempfile::tempdir()
+            .map_err(|why| CliError::system("making a temporary folder", why))?;
+        let paths = KeyPaths::in_folder(folder.path());
+        pipeline::write_model(&folder.path().join(MODEL), compiled)?;
+        pipeline::write_srs(&paths.srs, srs)?;
+        let (keys, setup_took) =
+            ui.try_timed(format!("{name}: keys"), || pipeline::setup(compiled, srs))?;
+        let pk_bytes = pipeline::write_pk(&paths.pk, &keys)?;
+        let vk_bytes = pipeline::write_vk(&paths.vk, &keys)?;
+        write_item(&folder.path().join(INPUT), item)?;
+        Ok(Self {
+            name,
+            folder,
+            keys,
+            setup_took,
+            pk_bytes,
+            vk_bytes,
+        })
+    }
+
+    /// Proves in a process of its own; its report and the proof.
+    pub(super) fn prove(
+        &self,
+        prover: WhichProver,
+        memory: u32,
+        repeat: usize,
+        ui: &Ui,
+    ) -> Result<(prove::Report, Proof)> {
+        let folder = self.folder.path();
+        let paths = KeyPaths::in_folder(folder);
+        let proof = folder.join("proof");
+        let apart = Apart {
+            model: &folder.join(MODEL),
+            pk: &paths.pk,
+            srs: &paths.srs,
+            input: &folder.join(INPUT),
+            index: 0,
+            proof: &proof,
+            prover,
+            memory,
+            repeat,
+        };
+        let label = format!("{}: proving ({})", self.name, prover.name());
+        let (report, _) = ui.try_timed(label, || apart.run())?;
+        Ok((report, pipeline::read_proof(&proof)?))
+    }
 }
 
 fn write_item(path: &Path, item: &Item) -> Result<()> {

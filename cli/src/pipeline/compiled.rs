@@ -10,6 +10,7 @@ use tensorseal_circuits::{
     layout::{self, Layout, Optimize, Shown, Side, Visibility},
     model::{Kind as NodeKind, Op, Port, Table},
     ports,
+    profile::Profile,
     quantize::inputs::InputSpec,
 };
 use tensorseal_prover::artifact::Kind;
@@ -90,22 +91,43 @@ pub fn goal(optimize: args::Optimize) -> Optimize {
 
 /// Lays a quantized model out.
 pub fn plan(model: Model, layout: &args::Layout) -> Result<CompiledModel> {
+    let what = format!("laying out `{}`", model.name);
+    let (compiled, planned) =
+        compiled::CompiledModel::compile(model, goal(layout.optimize), visibility(layout))
+            .map_err(|why| CliError::input(&what, why))?;
+    packed(compiled, planned)
+}
+
+/// Lays a quantized model out in one profile, whether or not it serves the goal best.
+pub fn plan_in(model: Model, profile: Profile, layout: &args::Layout) -> Result<CompiledModel> {
+    let what = format!("laying out `{}` in {}", model.name, profile.name());
+    let compiled = compiled::CompiledModel {
+        model,
+        profile,
+        visibility: visibility(layout),
+    };
+    let planned = compiled
+        .layout()
+        .map_err(|why| CliError::input(&what, why))?;
+    packed(compiled, planned)
+}
+
+fn visibility(layout: &args::Layout) -> Visibility {
     let shown = |visibility| match visibility {
         args::Visibility::Public => Shown::Public,
         args::Visibility::Private => Shown::Private,
         args::Visibility::Hashed => Shown::Hashed,
     };
-    let visibility = Visibility {
+    Visibility {
         input: shown(layout.input),
         output: shown(layout.output),
-    };
-    let what = format!("laying out `{}`", model.name);
-    let (compiled, planned) =
-        compiled::CompiledModel::compile(model, goal(layout.optimize), visibility)
-            .map_err(|why| CliError::input(&what, why))?;
+    }
+}
+
+fn packed(compiled: compiled::CompiledModel, planned: Layout) -> Result<CompiledModel> {
     let payload = compiled
         .to_bytes()
-        .map_err(|why| CliError::input(&what, why))?;
+        .map_err(|why| CliError::input(format!("packing `{}`", compiled.model.name), why))?;
     Ok(CompiledModel::new(compiled.model, planned, payload))
 }
 
@@ -116,7 +138,7 @@ pub fn write_model(path: &Path, compiled: &CompiledModel) -> Result<u64> {
 
 /// Reads a compiled model, checks it and plans its layout again.
 pub fn read_model(path: &Path) -> Result<CompiledModel> {
-    let payload = files::read_artifact(path, Kind::Model)?.payload;
+    let payload = Vec::from(files::read_artifact(path, Kind::Model)?.payload);
     let compiled = compiled::CompiledModel::from_bytes(&payload)
         .map_err(|why| CliError::input(path.display(), why))?;
     let layout = compiled
@@ -190,7 +212,7 @@ pub fn facts(compiled: &CompiledModel) -> Result<Facts> {
 }
 
 /// Weights and biases. Channel scalings, of which residual sums are made, are none.
-fn params(model: &Model) -> usize {
+pub(super) fn params(model: &Model) -> usize {
     let mut total = 0;
     for node in &model.nodes {
         let NodeKind::Linear(linear) = &node.kind else {

@@ -71,6 +71,11 @@ pub fn read_artifact(path: &Path, kind: Kind) -> Result<Artifact> {
     artifact::read(path, kind).map_err(artifact_error)
 }
 
+/// As [`read_artifact`], of a file that stays mapped.
+pub fn map_artifact(path: &Path, kind: Kind) -> Result<Artifact> {
+    artifact::map(path, kind).map_err(artifact_error)
+}
+
 /// Writes an artifact; the size of the file.
 pub fn write_artifact(path: &Path, kind: Kind, insecure: bool, payload: &[u8]) -> Result<u64> {
     artifact::write(path, kind, Flags { insecure }, payload).map_err(artifact_error)?;

@@ -6,6 +6,7 @@
 //! | [`compiled`] | layout, the integer executor, figures of a compiled model |
 //! | [`digests`] | what hashed sides show |
 //! | [`proof`] | reference strings, keys, proving, verifying |
+//! | [`scaling`] | families of networks that grow |
 //! | [`files`] | reading and writing, always whole files |
 
 pub mod compiled;
@@ -13,10 +14,11 @@ pub mod digests;
 pub mod files;
 pub mod float;
 pub mod proof;
+pub mod scaling;
 
 pub use compiled::{
     CompiledModel, Facts, LayerFacts, Model, check_inputs, digests, execute, facts, load_input,
-    load_inputs, plan, read_model, write_model,
+    load_inputs, plan, plan_in, read_model, write_model,
 };
 pub use digests::{DigestValue, HashedSide};
 pub use files::{

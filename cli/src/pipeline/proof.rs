@@ -392,9 +392,9 @@ pub fn write_vk(path: &Path, keys: &Keys) -> Result<u64> {
     )
 }
 
-/// Reads a proving key, which must be this model's.
+/// Reads a proving key, which must be this model's; its file stays mapped.
 pub fn read_pk(path: &Path, compiled: &CompiledModel) -> Result<Pk> {
-    let payload = files::read_artifact(path, Kind::ProvingKey)?.payload;
+    let payload = files::map_artifact(path, Kind::ProvingKey)?.payload;
     let (info, key) = KeyInfo::take(&payload, path)?;
     if info != KeyInfo::new(compiled) {
         return Err(CliError::Input(format!(
@@ -406,7 +406,7 @@ pub fn read_pk(path: &Path, compiled: &CompiledModel) -> Result<Pk> {
             &hex::encode(compiled.id)[..12],
         )));
     }
-    let key = ProvingKey::from_bytes::<ModelCircuit>(info.profile, key)
+    let key = ProvingKey::from_bytes::<ModelCircuit>(info.profile, &payload.slice_ref(key))
         .map_err(|why| CliError::input(path.display(), why))?;
     Ok(Pk { info, key })
 }

@@ -6,7 +6,7 @@ use halo2_proofs::halo2curves::bn256::{Fr, G1};
 use crate::{
     kernels::FixedBase,
     keys::CompactColumn,
-    small::{as_i64, from_i64},
+    small::{Integer, Integers, as_i64, each_width, largest},
 };
 
 /// The values of a column on the domain.
@@ -19,28 +19,6 @@ pub(crate) enum Column<'k> {
     /// Field elements in every row.
     Dense(Vec<Fr>),
 }
-
-/// Integers of the first rows; what follows is zero.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Integers<'a> {
-    I8(&'a [i8]),
-    I16(&'a [i16]),
-    I32(&'a [i32]),
-    I64(&'a [i64]),
-}
-
-/// Runs an expression on the slice of whichever width.
-macro_rules! each_width {
-    ($integers:expr, $values:ident => $body:expr) => {
-        match $integers {
-            Integers::I8($values) => $body,
-            Integers::I16($values) => $body,
-            Integers::I32($values) => $body,
-            Integers::I64($values) => $body,
-        }
-    };
-}
-pub(super) use each_width;
 
 /// Wider integers are no cheaper than field elements.
 const SMALL_BITS: u32 = 40;
@@ -69,21 +47,17 @@ impl<'k> Column<'k> {
 
     /// A fixed column of a key.
     pub(crate) fn fixed(column: &'k CompactColumn, n: usize) -> Self {
-        match column {
-            CompactColumn::I8(v) => Self::Narrow(Integers::I8(v)),
-            CompactColumn::I16(v) => Self::Narrow(Integers::I16(v)),
-            CompactColumn::I32(v) => Self::Narrow(Integers::I32(v)),
-            CompactColumn::I64(v) if v.iter().all(|v| v.unsigned_abs() < 1 << SMALL_BITS) => {
-                Self::Narrow(Integers::I64(v))
-            }
-            other => Self::detect(other.expand(n), 0),
+        let narrow = column.integers();
+        match narrow.filter(|integers| integers.largest() < 1 << SMALL_BITS) {
+            Some(integers) => Self::Narrow(integers),
+            None => Self::detect(column.expand(n), 0),
         }
     }
 
     /// The integers of the first rows and the elements of the last, where the column is not dense.
     pub(super) fn narrow(&self) -> Option<(Integers<'_>, &[Fr])> {
         match self {
-            Self::Small { head, tail } => Some((Integers::I64(head), tail)),
+            Self::Small { head, tail } => Some((Integers::Native(head), tail)),
             Self::Narrow(integers) => Some((*integers, &[])),
             Self::Dense(_) => None,
         }
@@ -91,19 +65,16 @@ impl<'k> Column<'k> {
 
     /// All `n` values.
     pub(crate) fn expand(&self, n: usize) -> Vec<Fr> {
-        fn widen<T: Copy + Into<i64>>(values: &[T]) -> Vec<Fr> {
-            values.iter().map(|v| from_i64((*v).into())).collect()
-        }
         match self {
             Self::Dense(values) => values.clone(),
             Self::Small { head, tail } => {
-                let mut out = widen(head);
+                let mut out = Integers::Native(head).widen();
                 out.resize(n - tail.len(), Fr::ZERO);
                 out.extend_from_slice(tail);
                 out
             }
             Self::Narrow(integers) => {
-                let mut out = each_width!(integers, values => widen(values));
+                let mut out = integers.widen();
                 out.resize(n, Fr::ZERO);
                 out
             }
@@ -150,12 +121,12 @@ struct Digits {
 }
 
 impl Digits {
-    fn dot<'w, T: Copy + Into<i64>>(values: &[T], weight: impl Fn(usize) -> &'w Fr) -> Fr {
+    fn dot<'w, T: Integer>(values: &[T], weight: impl Fn(usize) -> &'w Fr) -> Fr {
         let mut digits = Self {
             sums: vec![[Fr::ZERO; 256]; bytes(values)],
         };
         for (row, v) in values.iter().enumerate() {
-            let v: i64 = (*v).into();
+            let v = v.get();
             if v != 0 {
                 digits.add(v, weight(row));
             }
@@ -195,10 +166,8 @@ impl Digits {
 }
 
 /// Bytes that the magnitudes take.
-fn bytes<T: Copy + Into<i64>>(values: &[T]) -> usize {
-    let magnitudes = values.iter().map(|v| (*v).into().unsigned_abs());
-    let highest = magnitudes.max().unwrap_or(0);
-    (u64::BITS - highest.leading_zeros()).div_ceil(8) as usize
+fn bytes<T: Integer>(values: &[T]) -> usize {
+    (u64::BITS - largest(values).leading_zeros()).div_ceil(8) as usize
 }
 
 /// Multiples of a factor by byte, to add `factor·v` with one addition a byte of `v`.
@@ -208,7 +177,7 @@ pub(crate) struct Multiples {
 
 impl Multiples {
     /// For all values of a column.
-    pub(crate) fn new<T: Copy + Into<i64>>(factor: Fr, values: &[T]) -> Self {
+    pub(crate) fn new<T: Integer>(factor: Fr, values: &[T]) -> Self {
         let mut base = factor;
         let tables = (0..bytes(values))
             .map(|_| {
@@ -244,7 +213,14 @@ impl Multiples {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::srs::powers;
+    use crate::{small::from_i64, srs::powers};
+
+    const NARROW: [[u8; 2]; 4] = [
+        5i16.to_le_bytes(),
+        (-300i16).to_le_bytes(),
+        [0; 2],
+        7i16.to_le_bytes(),
+    ];
 
     fn columns() -> Vec<Column<'static>> {
         let head = vec![3, -1, 0, 255, 256, -65_537, 1 << 33];
@@ -256,7 +232,7 @@ mod tests {
                 head: vec![],
                 tail: vec![],
             },
-            Column::Narrow(Integers::I16(&[5, -300, 0, 7])),
+            Column::Narrow(Integers::B2(&NARROW)),
             Column::Dense(dense),
         ]
     }

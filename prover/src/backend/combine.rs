@@ -6,8 +6,9 @@ use rayon::prelude::*;
 
 use super::{
     Sum,
-    column::{Column, Integers, Multiples, each_width},
+    column::{Column, Multiples},
 };
+use crate::small::{Integer, each_width};
 
 /// Rows summed at a time, so that the sum stays in the cache.
 const BLOCK: usize = 2048;
@@ -52,15 +53,10 @@ pub(crate) fn combine(sum: &Sum<'_>, n: usize) -> Vec<Fr> {
     out
 }
 
-fn add_small<T: Copy + Into<i64>>(
-    out: &mut [Fr],
-    values: &[T],
-    start: usize,
-    multiples: &Multiples,
-) {
+fn add_small<T: Integer>(out: &mut [Fr], values: &[T], start: usize, multiples: &Multiples) {
     let rows = values.get(start..).unwrap_or_default();
     for (out, v) in out.iter_mut().zip(rows) {
-        let v: i64 = (*v).into();
+        let v = v.get();
         if v != 0 {
             multiples.add(out, v);
         }

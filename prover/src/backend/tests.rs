@@ -5,10 +5,11 @@ use group::Group;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
-use super::{column::Integers, *};
+use super::*;
 use crate::{
     constraints::plan::Builder,
     plain::fourier,
+    small::Integers,
     srs::{Srs, powers},
 };
 use halo2_proofs::poly::EvaluationDomain;
@@ -17,11 +18,11 @@ const K: u32 = 7;
 const N: usize = 1 << K;
 const DEGREE: u32 = 4;
 
-static NARROW: [i16; 100] = {
-    let mut values = [0; 100];
+static NARROW: [[u8; 2]; 100] = {
+    let mut values = [[0; 2]; 100];
     let mut i = 0;
     while i < 90 {
-        values[i] = (i as i16 - 40) * 300;
+        values[i] = ((i as i16 - 40) * 300).to_le_bytes();
         i += 1;
     }
     values
@@ -36,7 +37,7 @@ fn columns() -> Vec<Column<'static>> {
             head: (0..100).map(|i| i * i * (i % 3 - 1)).collect(),
             tail: dense(6),
         },
-        Column::Narrow(Integers::I16(&NARROW)),
+        Column::Narrow(Integers::B2(&NARROW)),
         Column::Dense(dense(N)),
         Column::Small {
             head: vec![],

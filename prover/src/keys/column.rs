@@ -2,9 +2,11 @@
 
 use halo2_proofs::halo2curves::bn256::Fr;
 
+use ::bytes::Bytes;
+
 use crate::{
     bytes::{PayloadError, Reader, push_scalar, push_u32},
-    small::{as_i64, from_i64},
+    small::{Integers, as_i64},
     transcript::{SCALAR_BYTES, scalar_from_bytes},
 };
 
@@ -16,10 +18,11 @@ use crate::{
 pub(crate) enum CompactColumn {
     /// The same value in every row.
     Const(Fr),
-    I8(Vec<i8>),
-    I16(Vec<i16>),
-    I32(Vec<i32>),
-    I64(Vec<i64>),
+    /// Little-endian integers of `width` bytes: 1, 2, 4 or 8. Those of a mapped key's file stay in it.
+    Narrow {
+        width: u8,
+        bytes: Bytes,
+    },
     Full(Vec<Fr>),
 }
 
@@ -40,71 +43,69 @@ impl CompactColumn {
         let Some(small) = values.iter().map(as_i64).collect::<Option<Vec<i64>>>() else {
             return Self::Full(values.to_vec());
         };
-        fn narrow<T: TryFrom<i64>>(values: &[i64]) -> Option<Vec<T>> {
-            values.iter().map(|v| T::try_from(*v).ok()).collect()
-        }
-        narrow(&small)
-            .map(Self::I8)
-            .or_else(|| narrow(&small).map(Self::I16))
-            .or_else(|| narrow(&small).map(Self::I32))
-            .unwrap_or(Self::I64(small))
+        let fits = |width: &u8| {
+            let unused = 64 - 8 * u32::from(*width);
+            small.iter().all(|v| v << unused >> unused == *v)
+        };
+        let width = [1, 2, 4].into_iter().find(fits).unwrap_or(8);
+        let bytes = small
+            .iter()
+            .flat_map(|v| v.to_le_bytes().into_iter().take(width.into()))
+            .collect();
+        Self::Narrow { width, bytes }
+    }
+
+    /// The stored values, where they are integers.
+    pub(crate) fn integers(&self) -> Option<Integers<'_>> {
+        let Self::Narrow { width, bytes } = self else {
+            return None;
+        };
+        Some(match width {
+            1 => Integers::B1(bytes.as_chunks().0),
+            2 => Integers::B2(bytes.as_chunks().0),
+            4 => Integers::B4(bytes.as_chunks().0),
+            _ => Integers::B8(bytes.as_chunks().0),
+        })
     }
 
     /// All `n` values as field elements.
     pub(crate) fn expand(&self, n: usize) -> Vec<Fr> {
         use ff::Field;
-        fn widen<T: Copy + Into<i64>>(values: &[T]) -> Vec<Fr> {
-            values.iter().map(|v| from_i64((*v).into())).collect()
-        }
-        let mut values = match self {
-            Self::Const(value) => vec![*value; n],
-            Self::I8(values) => widen(values),
-            Self::I16(values) => widen(values),
-            Self::I32(values) => widen(values),
-            Self::I64(values) => widen(values),
-            Self::Full(values) => values.clone(),
+        let mut values = match (self, self.integers()) {
+            (_, Some(integers)) => integers.widen(),
+            (Self::Full(values), _) => values.clone(),
+            (Self::Const(value), _) => vec![*value; n],
+            (Self::Narrow { .. }, None) => unreachable!("narrow columns are integers"),
         };
         values.resize(n, Fr::ZERO);
         values
     }
 
-    /// Bytes of a stored value; the tag in the file, with 0 for a constant.
-    fn width(&self) -> u8 {
-        match self {
-            Self::Const(_) => 0,
-            Self::I8(_) => 1,
-            Self::I16(_) => 2,
-            Self::I32(_) => 4,
-            Self::I64(_) => 8,
-            Self::Full(_) => 32,
-        }
-    }
-
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        out.push(self.width());
-        macro_rules! write_all {
-            ($values:expr) => {{
-                push_u32(out, $values.len());
-                $values
-                    .iter()
-                    .for_each(|v| out.extend_from_slice(&v.to_le_bytes()));
-            }};
-        }
         match self {
-            Self::Const(value) => push_scalar(out, value),
-            Self::I8(values) => write_all!(values),
-            Self::I16(values) => write_all!(values),
-            Self::I32(values) => write_all!(values),
-            Self::I64(values) => write_all!(values),
+            Self::Const(value) => {
+                out.push(0);
+                push_scalar(out, value);
+            }
+            Self::Narrow { width, bytes } => {
+                out.push(*width);
+                push_u32(out, bytes.len() / usize::from(*width));
+                out.extend_from_slice(bytes);
+            }
             Self::Full(values) => {
+                out.push(SCALAR_BYTES as u8);
                 push_u32(out, values.len());
                 values.iter().for_each(|v| push_scalar(out, v));
             }
         }
     }
 
-    /// Reads a column of at most `n` values.
-    pub(crate) fn read(reader: &mut Reader<'_>, n: usize) -> Result<Self, PayloadError> {
+    /// Reads a column of at most `n` values; `reader` is one of `payload`, which integers stay part of.
+    pub(crate) fn read(
+        reader: &mut Reader<'_>,
+        payload: &Bytes,
+        n: usize,
+    ) -> Result<Self, PayloadError> {
         const WHAT: &str = "fixed column";
         let width = reader.u8(WHAT)?;
         if width == 0 {
@@ -113,37 +114,25 @@ impl CompactColumn {
         if ![1, 2, 4, 8, 32].contains(&width) {
             return Err(reader.invalid(1, "width of a fixed column"));
         }
-        let width = usize::from(width);
-        let count = reader.count(width, WHAT)?;
+        let value_bytes = usize::from(width);
+        let count = reader.count(value_bytes, WHAT)?;
         if count > n {
             return Err(reader.invalid(4, "length of a fixed column"));
         }
-        let bytes = reader.take(width * count, WHAT)?;
-        macro_rules! read_all {
-            ($t:ty) => {
-                bytes
-                    .as_chunks::<{ size_of::<$t>() }>()
-                    .0
-                    .iter()
-                    .map(|chunk| <$t>::from_le_bytes(*chunk))
-                    .collect()
-            };
+        let bytes = reader.take(value_bytes * count, WHAT)?;
+        if width < 32 {
+            let bytes = payload.slice_ref(bytes);
+            return Ok(Self::Narrow { width, bytes });
         }
-        Ok(match width {
-            1 => Self::I8(read_all!(i8)),
-            2 => Self::I16(read_all!(i16)),
-            4 => Self::I32(read_all!(i32)),
-            8 => Self::I64(read_all!(i64)),
-            _ => {
-                let values = bytes
-                    .as_chunks::<SCALAR_BYTES>()
-                    .0
-                    .iter()
-                    .map(scalar_from_bytes);
-                let values: Option<Vec<Fr>> = values.collect();
-                Self::Full(values.ok_or_else(|| reader.invalid(bytes.len(), WHAT))?)
-            }
-        })
+        let values = bytes
+            .as_chunks::<SCALAR_BYTES>()
+            .0
+            .iter()
+            .map(scalar_from_bytes);
+        let values: Option<Vec<Fr>> = values.collect();
+        Ok(Self::Full(
+            values.ok_or_else(|| reader.invalid(bytes.len(), WHAT))?,
+        ))
     }
 }
 
@@ -152,6 +141,7 @@ mod tests {
     use ff::Field;
 
     use super::*;
+    use crate::small::from_i64;
 
     #[test]
     fn columns_keep_their_values_in_their_width() {
@@ -172,20 +162,29 @@ mod tests {
             let mut values = values.to_vec();
             values.resize(n, Fr::ZERO);
             let column = CompactColumn::new(&values);
-            assert_eq!(column.width(), width, "{values:?}");
             assert_eq!(column.expand(n), values);
             let mut bytes = vec![];
             column.write(&mut bytes);
-            let mut reader = Reader::new(&bytes);
-            assert_eq!(CompactColumn::read(&mut reader, n).unwrap(), column);
-            reader.finish().unwrap();
+            assert_eq!(bytes[0], width, "{values:?}");
+            let bytes = Bytes::from(bytes);
+            let read = |bytes: &Bytes, n| {
+                let mut reader = Reader::new(bytes);
+                let column = CompactColumn::read(&mut reader, bytes, n)?;
+                reader.finish().map(|()| column)
+            };
+            let again = read(&bytes, n).unwrap();
+            assert_eq!(again, column);
+            if let CompactColumn::Narrow { bytes: stored, .. } = &again {
+                assert!(bytes.as_ptr_range().contains(&stored.as_ptr()), "copied");
+            }
             for len in 0..bytes.len() {
-                assert!(CompactColumn::read(&mut Reader::new(&bytes[..len]), n).is_err());
+                assert!(read(&bytes.slice(..len), n).is_err());
             }
             if width != 0 {
-                assert!(CompactColumn::read(&mut Reader::new(&bytes), 0).is_err());
+                assert!(read(&bytes, 0).is_err());
             }
         }
-        assert!(CompactColumn::read(&mut Reader::new(&[3, 0, 0, 0, 0]), n).is_err());
+        let odd = Bytes::from_static(&[3, 0, 0, 0, 0]);
+        assert!(CompactColumn::read(&mut Reader::new(&odd), &odd, n).is_err());
     }
 }

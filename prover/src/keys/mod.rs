@@ -12,6 +12,7 @@ mod shape;
 
 use std::path::Path;
 
+use ::bytes::Bytes;
 use halo2_proofs::{
     halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine},
     plonk::{self, Circuit, permutation},
@@ -279,19 +280,23 @@ impl ProvingKey {
 
     /// Reads the payload of a proving key's file; see [`VerifyingKey::from_bytes`].
     ///
-    /// That the columns are those committed to in the verifying key is not checked: a key with others
-    /// makes proofs that nobody accepts.
+    /// The key holds on to the payload and reads its columns of small integers where they lie. That the columns
+    /// are those committed to in the verifying key is not checked: a key with others makes proofs that nobody
+    /// accepts.
     ///
     /// # Errors
     /// [`KeyError::ForeignKey`] for another circuit's key, [`KeyError::Payload`] for malformed bytes.
-    pub fn from_bytes<C: Circuit<Fr>>(params: C::Params, bytes: &[u8]) -> Result<Self, KeyError> {
-        let mut reader = Reader::new(bytes);
+    pub fn from_bytes<C: Circuit<Fr>>(
+        params: C::Params,
+        payload: &Bytes,
+    ) -> Result<Self, KeyError> {
+        let mut reader = Reader::new(payload);
         let vk_len = reader.count(1, "verifying key")?;
         let vk = VerifyingKey::from_bytes::<C>(params, reader.take(vk_len, "verifying key")?)?;
         let n = 1usize << vk.k();
         let cs = vk.halo2.cs();
         let fixed = (0..cs.num_fixed_columns())
-            .map(|_| CompactColumn::read(&mut reader, n))
+            .map(|_| CompactColumn::read(&mut reader, payload, n))
             .collect::<Result<Vec<_>, _>>()?;
         let copies = CopyMap::read(&mut reader, n * cs.permutation().get_columns().len())?;
         reader.finish()?;
@@ -312,11 +317,11 @@ impl ProvingKey {
         artifact::write(path, Kind::ProvingKey, self.vk.flags(), &self.to_bytes())
     }
 
-    /// Reads a key from a file.
+    /// Reads a key from a file, which stays mapped.
     ///
     /// # Errors
     /// As [`from_bytes`](Self::from_bytes), and [`KeyError::Artifact`].
     pub fn load<C: Circuit<Fr>>(params: C::Params, path: &Path) -> Result<Self, KeyError> {
-        Self::from_bytes::<C>(params, &artifact::read(path, Kind::ProvingKey)?.payload)
+        Self::from_bytes::<C>(params, &artifact::map(path, Kind::ProvingKey)?.payload)
     }
 }
