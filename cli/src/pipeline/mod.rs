@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`float`] | import, calibration, quantization, the error against the float model |
 //! | [`compiled`] | layout, the integer executor, figures of a compiled model |
-//! | [`digests`] | what hashed sides show |
+//! | [`mod@digests`] | what hashed sides show |
 //! | [`proof`] | reference strings, keys, proving, verifying |
 //! | [`scaling`] | families of networks that grow |
 //! | [`files`] | reading and writing, always whole files |
