@@ -1,7 +1,7 @@
 //! From powers of the secret to the Lagrange basis: an inverse Fourier transform over points.
 //!
 //! `L_i = 1/n · Σ_j ω^{-ij}·X^j`, hence `L_i(s)·G1 = 1/n · Σ_j ω^{-ij}·g[j]`. Costs about `n/2·log2(n)`
-//! multiplications of a point by a scalar: a second at `k = 13`, minutes at `k = 20`.
+//! multiplications of a point by a scalar: seconds at `k = 13`, minutes at `k = 20`.
 
 use ff::{Field, PrimeField};
 use group::{Curve, Group, prime::PrimeCurveAffine};

@@ -203,7 +203,7 @@ impl Srs {
 
     /// The SRS for `2^k` rows made of this one's first points.
     ///
-    /// Costs a Fourier transform over points (a second at `k = 13`, minutes at `k = 20`) unless this is
+    /// Costs a Fourier transform over points (seconds at `k = 13`, minutes at `k = 20`) unless this is
     /// the development SRS or `k` is its own size; keep the result.
     ///
     /// # Errors
