@@ -431,8 +431,16 @@ fn g2_montgomery(bytes: &[u8]) -> Result<G2Affine, PointFault> {
     proper(G2Affine { x, y })
 }
 
-/// `x`, and the parity of `y` in a flag. The library also takes flags that it would not write.
+/// `x`, and the parity of `y` in a flag: the top two bits of the last byte are flags, the rest little-endian
+/// coordinates of 32 bytes (two of them for G2). Each is checked to be below q first, for the library panics at a
+/// coordinate of G2 that is not. It also takes flags that it would not write; those are refused after it.
 fn compressed<C: CurveAffine>(bytes: &[u8]) -> Result<C, PointFault> {
+    let mut x = bytes.to_vec();
+    x[bytes.len() - 1] &= 0x3f;
+    for coordinate in x.chunks_exact(32) {
+        let word: &[u8; 32] = coordinate.try_into().expect("32 bytes");
+        Option::<Fq>::from(Fq::from_bytes(word)).ok_or(PointFault::NotCanonical)?;
+    }
     let mut repr = C::Repr::default();
     repr.as_mut().copy_from_slice(bytes);
     let point = Option::from(C::from_bytes(&repr)).ok_or(PointFault::NotOnCurve)?;
