@@ -31,13 +31,7 @@ pub fn repository(path: &str) -> PathBuf {
 /// # Errors
 /// Whatever is wrong with the fixture.
 pub fn digits(optimize: Optimize) -> tensorseal::Result<Ready> {
-    let quantization = Quantization {
-        calibration: None,
-        input_range: None,
-        bits: 8,
-        batch: 1,
-        percentile: 100.0,
-    };
+    let quantization = Quantization::default();
     let float = FloatModel::open(&repository("fixtures/digits/digits.onnx"), 1)?;
     let items = float.load_inputs(&repository("fixtures/digits/digits_calibration.npz"))?;
     let quantized = float.quantize(&items, &quantization, optimize)?;

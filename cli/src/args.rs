@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tensorseal_circuits::quantize::Method;
 
 /// Proves in zero knowledge that a quantized neural network gave an output, and verifies it natively or on an EVM chain.
 ///
@@ -27,8 +28,10 @@ pub struct Cli {
 pub enum Command {
     /// Quantize an ONNX model and lay it out as a circuit: MODEL.onnx -> model.seal
     Compile(Compile),
-    /// Try bit widths and percentiles on calibration data and show the error of each
+    /// Try bit widths and ranges on calibration data and show the error of each
     Calibrate(Calibrate),
+    /// Compare the integer model with the float model on your own inputs, tensor by tensor
+    Compare(Compare),
     /// Run a model in integers, as the circuit would, and write the dequantized outputs
     Run(Run),
     /// Import a ceremony's structured reference string, or make an INSECURE one for development
@@ -94,9 +97,52 @@ pub struct Quantization {
     /// How many inputs one proof covers; fixes a dynamic batch dimension
     #[arg(long, default_value_t = 1, value_parser = parse_positive)]
     pub batch: usize,
-    /// Narrow each range to this percentile of the calibration data (50..=100); values outside are clamped
-    #[arg(long, default_value_t = 100.0, value_parser = parse_percentile)]
-    pub percentile: f64,
+    /// How far ranges reach: minmax, entropy, or a percentile of the calibration data (50..=100); values outside are clamped
+    #[arg(long, default_value = "minmax", value_name = "METHOD")]
+    pub ranges: Ranges,
+}
+
+impl Default for Quantization {
+    fn default() -> Self {
+        Self {
+            calibration: None,
+            input_range: None,
+            bits: 8,
+            batch: 1,
+            ranges: Ranges(Method::MinMax),
+        }
+    }
+}
+
+/// How scales follow from calibration data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ranges(pub Method);
+
+impl std::str::FromStr for Ranges {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let method = match (text, text.parse::<f64>()) {
+            ("minmax", _) => Method::MinMax,
+            ("entropy", _) => Method::Entropy,
+            (_, Ok(value)) if value > 50.0 && value <= 100.0 => Method::Percentile(value),
+            (_, Ok(_)) => return Err("a percentile must be above 50 and at most 100".into()),
+            (_, Err(_)) => {
+                return Err("give minmax, entropy, or a percentile such as 99.9".into());
+            }
+        };
+        Ok(Self(method))
+    }
+}
+
+impl std::fmt::Display for Ranges {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Method::MinMax => f.write_str("minmax"),
+            Method::Entropy => f.write_str("entropy"),
+            Method::Percentile(percentile) => write!(f, "{percentile}"),
+        }
+    }
 }
 
 /// How an integer model becomes a circuit.
@@ -132,6 +178,12 @@ pub struct Compile {
     /// Layout
     #[command(flatten)]
     pub layout: Layout,
+    /// Gives every tensor bits of its own: the most accurate model that takes at most this many rows
+    #[arg(long, value_name = "ROWS", conflicts_with = "target_accuracy", value_parser = parse_positive)]
+    pub max_rows: Option<usize>,
+    /// Gives every tensor bits of its own: the fewest rows whose outputs have this signal-to-noise ratio, in decibels
+    #[arg(long, value_name = "DB")]
+    pub target_accuracy: Option<f64>,
 }
 
 /// `calibrate`.
@@ -145,12 +197,36 @@ pub struct Calibrate {
     /// Bit widths to try
     #[arg(long, value_delimiter = ',', default_values_t = [6, 8, 10, 12, 14], value_parser = clap::value_parser!(u32).range(4..=16))]
     pub bits: Vec<u32>,
-    /// Percentiles to try
-    #[arg(long, value_delimiter = ',', default_values_t = [100.0, 99.99, 99.9], value_parser = parse_percentile)]
-    pub percentile: Vec<f64>,
+    /// Ways to find ranges to try: minmax, entropy, percentiles
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "minmax,99.99,99.9,entropy",
+        value_name = "METHODS"
+    )]
+    pub ranges: Vec<Ranges>,
+    /// Show the signal-to-noise ratio of every tensor, with the first bits and ranges
+    #[arg(long)]
+    pub layers: bool,
     /// At most this many inputs are compared with the float model
     #[arg(long, default_value_t = 64, value_parser = parse_positive)]
     pub items: usize,
+}
+
+/// `compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// The ONNX model
+    pub model: PathBuf,
+    /// The inputs (.npz, .npy or .json), any number of them
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Compare this compiled model, outputs only, instead of quantizing the ONNX model anew
+    #[arg(long, value_name = "FILE")]
+    pub compiled: Option<PathBuf>,
+    /// Quantization, without --compiled; ranges are taken from the inputs where nothing else is given
+    #[command(flatten)]
+    pub quantization: Quantization,
 }
 
 /// `run`.
@@ -516,14 +592,6 @@ fn parse_positive(text: &str) -> Result<usize, String> {
     }
 }
 
-fn parse_percentile(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (50.0..=100.0).contains(&value) => Ok(value),
-        Ok(_) => Err("must be between 50 and 100".into()),
-        Err(why) => Err(why.to_string()),
-    }
-}
-
 fn parse_range(text: &str) -> Result<(f32, f32), String> {
     let parsed = text
         .split_once(',')
@@ -548,11 +616,16 @@ mod tests {
     }
 
     #[test]
-    fn ranges_and_percentiles_are_checked() {
+    fn ranges_are_checked() {
         assert_eq!(parse_range("-1, 1.5"), Ok((-1.0, 1.5)));
         assert!(parse_range("1,1").is_err());
         assert!(parse_range("nan,1").is_err());
-        assert!(parse_percentile("101").is_err());
+        for text in ["minmax", "entropy", "99.9"] {
+            assert_eq!(text.parse::<Ranges>().unwrap().to_string(), text);
+        }
+        for text in ["101", "50", "nan", "most"] {
+            assert!(text.parse::<Ranges>().is_err(), "{text}");
+        }
         assert!(parse_positive("0").is_err());
     }
 }

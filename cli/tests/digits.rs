@@ -186,8 +186,8 @@ fn calibrate_compares_settings() {
         &repository("fixtures/digits/digits_calibration.npz"),
         "--bits",
         "6,10",
-        "--percentile",
-        "100",
+        "--ranges",
+        "minmax",
         "--items",
         "16",
     ]);
@@ -197,6 +197,157 @@ fn calibrate_compares_settings() {
             .expect("an error")
     };
     assert!(error(1) < error(0), "{report}");
+}
+
+/// Ranges by every method, and the layers' own ratios.
+#[test]
+fn calibrate_shows_every_tensor() {
+    let report = Folder::new().json(&[
+        "calibrate",
+        &repository("fixtures/digits/digits.onnx"),
+        "--calibration",
+        &repository("fixtures/digits/digits_calibration.npz"),
+        "--bits",
+        "8",
+        "--items",
+        "8",
+        "--layers",
+    ]);
+    let settings = report["settings"].as_array().expect("settings");
+    let ranges: Vec<&str> = settings
+        .iter()
+        .map(|s| s["ranges"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(ranges, ["minmax", "99.99", "99.9", "entropy"]);
+    for setting in settings {
+        let decibels = setting["snr_db"].as_f64().expect("a ratio");
+        assert!(decibels > 15.0, "{setting}");
+    }
+    let layers = report["layers"].as_array().expect("layers");
+    assert!(layers.len() >= 4, "{layers:?}");
+    for layer in layers {
+        let decibels = layer["snr_db"].as_f64().expect("noise everywhere");
+        assert!((20.0..70.0).contains(&decibels), "{layer}");
+    }
+}
+
+#[test]
+fn compare_finds_what_a_compiled_model_computes() {
+    let folder = Folder::new();
+    folder.compile_digits();
+    let (model, input) = (
+        repository("fixtures/digits/digits.onnx"),
+        repository("fixtures/digits/digits_samples.npz"),
+    );
+    let calibration = repository("fixtures/digits/digits_calibration.npz");
+    let compiled = folder.json(&[
+        "compare",
+        &model,
+        "--input",
+        &input,
+        "--compiled",
+        "digits.seal",
+    ]);
+    let anew = folder.json(&[
+        "compare",
+        &model,
+        "--input",
+        &input,
+        "--calibration",
+        &calibration,
+    ]);
+    let output = &compiled["outputs"][0];
+    assert!(output["snr_db"].as_f64().expect("noise") > 25.0, "{output}");
+    assert_eq!(output["same_greatest"], output["items"]);
+    assert_eq!(
+        anew["outputs"], compiled["outputs"],
+        "the same flags, the same model"
+    );
+    let layers = anew["layers"].as_array().expect("layers");
+    let (last, first) = (layers.last().expect("outputs"), &layers[0]);
+    assert_eq!(last["name"], output["name"]);
+    // Two float references, ours and the importer's, that differ in the order of sums.
+    let (ours, theirs) = (last["snr_db"].as_f64(), output["snr_db"].as_f64());
+    assert!((ours.expect("noise") - theirs.expect("noise")).abs() < 0.01);
+    assert!(
+        first["snr_db"].as_f64() > last["snr_db"].as_f64(),
+        "errors add up"
+    );
+}
+
+/// Bits of every tensor's own: fewer rows for the same accuracy, and a better model in the same rows.
+#[test]
+fn bits_are_chosen_by_sensitivity() {
+    let folder = Folder::new();
+    let compile = |flags: &[&str]| {
+        let (model, calibration) = (
+            repository("fixtures/digits/digits.onnx"),
+            repository("fixtures/digits/digits_calibration.npz"),
+        );
+        let mut args = vec![
+            "compile",
+            &model,
+            "--calibration",
+            &calibration,
+            "-o",
+            "m.seal",
+        ];
+        args.extend(flags);
+        folder.json(&args)
+    };
+    let accurate = compile(&["--target-accuracy", "40"]);
+    assert!(
+        accurate["snr_db"].as_f64().expect("a ratio") >= 40.0,
+        "{accurate}"
+    );
+    let widths: Vec<u64> = accurate["widths"]
+        .as_object()
+        .expect("widths")
+        .values()
+        .map(|bits| bits.as_u64().expect("bits"))
+        .collect();
+    assert!(widths.iter().any(|bits| bits != &widths[0]), "{widths:?}");
+    let rough = compile(&["--target-accuracy", "25"]);
+    assert!(
+        rough["rows"].as_u64() < accurate["rows"].as_u64(),
+        "{rough}"
+    );
+
+    let limit = accurate["rows"].as_u64().expect("rows");
+    let fitted = compile(&["--max-rows", &limit.to_string()]);
+    assert!(fitted["rows"].as_u64().expect("rows") <= limit);
+    assert!(
+        fitted["snr_db"].as_f64() > rough["snr_db"].as_f64(),
+        "{fitted}"
+    );
+    // Never worse than equal bits everywhere in as many rows.
+    let even = compile(&["--bits", "8"]);
+    let rows = even["rows"].as_u64().expect("rows");
+    let mixed = compile(&["--max-rows", &rows.to_string()]);
+    assert!(mixed["rows"].as_u64().expect("rows") <= rows);
+    assert!(mixed["snr_db"].as_f64().expect("a ratio") > 40.0, "{mixed}");
+
+    for (flags, why) in [
+        (["--max-rows", "10"], "no widths fit into 10 rows"),
+        (["--target-accuracy", "200"], "no widths reach 200 dB"),
+    ] {
+        let (model, calibration) = (
+            repository("fixtures/digits/digits.onnx"),
+            repository("fixtures/digits/digits_calibration.npz"),
+        );
+        let error = folder.fails(
+            2,
+            &[
+                "compile",
+                &model,
+                "--calibration",
+                &calibration,
+                flags[0],
+                flags[1],
+            ],
+        );
+        assert!(error.contains(why), "{error}");
+    }
 }
 
 /// The largest output error of the comparison models: at most 2 % of the output range at 8 bits, 0.1 % at 14.
@@ -212,8 +363,8 @@ fn the_comparison_models_stay_close_to_their_float_originals() {
             &input,
             "--bits",
             "8,14",
-            "--percentile",
-            "100",
+            "--ranges",
+            "minmax",
         ]);
         for (setting, limit) in [(0, 0.02), (1, 0.001)] {
             let setting = &report["settings"][setting];

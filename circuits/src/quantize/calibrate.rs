@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Method, QuantizeError, inputs::Sample};
+use super::{Method, QuantizeError, QuantizeOptions, entropy, inputs::Sample};
 use crate::graph::{Graph, Op, evaluate};
 
 /// Values kept of each tensor for percentiles.
@@ -194,13 +194,14 @@ impl Calibration {
     pub(super) fn ranges(
         &self,
         graph: &Graph,
-        method: Method,
+        options: &QuantizeOptions,
     ) -> Result<Vec<Ranges>, QuantizeError> {
+        let method = options.method;
         match method {
             Method::Percentile(percentile) if !(percentile > 50.0 && percentile <= 100.0) => {
                 return Err(QuantizeError::Percentile { percentile });
             }
-            Method::Percentile(_) | Method::MinMax => {}
+            Method::Percentile(_) | Method::MinMax | Method::Entropy => {}
         }
         if self.nodes.len() != graph.nodes.len() {
             return Err(QuantizeError::Calibration {
@@ -229,11 +230,15 @@ impl Calibration {
             match method {
                 Method::Percentile(percentile) => {
                     let (lo, hi) = percentiles(&seen.values, percentile);
-                    let ends = range.lo.iter_mut().chain(&mut range.hi);
-                    ends.for_each(|v| *v = v.clamp(lo, hi));
+                    range.clip(lo, hi);
                 }
                 // An input's range is what its format says: images end at 1 in every sample.
-                Method::MinMax if matches!(node.op, Op::Input) => {}
+                Method::MinMax | Method::Entropy if matches!(node.op, Op::Input) => {}
+                Method::Entropy => {
+                    let signed = range.overall().0 < 0.0;
+                    let end = entropy::clip(&seen.values, 1 << (options.bits - u32::from(signed)));
+                    range.clip(-end, end);
+                }
                 Method::MinMax => range.widen(1.0 + HEADROOM / (self.items as f32).sqrt()),
             }
             Ok(range)
@@ -263,6 +268,12 @@ impl Ranges {
         } else {
             (f64::from(lo), f64::from(hi))
         }
+    }
+
+    /// Leaves no element a range beyond `lo..=hi`.
+    fn clip(&mut self, lo: f32, hi: f32) {
+        let ends = self.lo.iter_mut().chain(&mut self.hi);
+        ends.for_each(|v| *v = v.clamp(lo, hi));
     }
 
     /// Moves both ends outward by a factor. What is never negative stays so.

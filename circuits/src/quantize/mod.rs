@@ -5,11 +5,16 @@
 
 mod bounds;
 mod calibrate;
+mod entropy;
 pub mod inputs;
 mod lower;
+mod trace;
+mod widths;
 
 pub use bounds::{Bounds, BoundsError, Range, bounds};
 pub use calibrate::{Calibration, CalibrationError};
+pub use trace::{CompareError, Noise, Trace, clamps, compare, saturated};
+pub use widths::{Found, Goal, Widths, WidthsError, search};
 
 use thiserror::Error;
 
@@ -26,6 +31,8 @@ pub enum Method {
     MinMax,
     /// Clips each tensor to this percentile of its values, and to its mirror image below; in `(50, 100]`.
     Percentile(f64),
+    /// Clips each tensor but the inputs where the distribution of its magnitudes loses least (Kullback-Leibler).
+    Entropy,
 }
 
 /// Parameters of [`quantize`].
@@ -119,6 +126,19 @@ pub fn quantize(
     calibration: &Calibration,
     options: &QuantizeOptions,
 ) -> Result<Model, QuantizeError> {
+    Ok(quantize_traced(graph, calibration, options, &Widths::new())?.0)
+}
+
+/// Quantizes a graph with bits of their own for some tensors, and tells where its tensors went.
+///
+/// # Errors
+/// [`QuantizeError`]; no graph makes it panic.
+pub fn quantize_traced(
+    graph: &Graph,
+    calibration: &Calibration,
+    options: &QuantizeOptions,
+    widths: &Widths,
+) -> Result<(Model, Trace), QuantizeError> {
     if !(2..=16).contains(&options.bits) {
         return Err(QuantizeError::Bits { bits: options.bits });
     }
@@ -127,8 +147,11 @@ pub fn quantize(
             shift: options.shift,
         });
     }
-    let ranges = calibration.ranges(graph, options.method)?;
-    let model = lower::lower(graph, &ranges, options)?;
+    if let Some(&bits) = widths.values().find(|bits| !(2..=16).contains(*bits)) {
+        return Err(QuantizeError::Bits { bits });
+    }
+    let ranges = calibration.ranges(graph, options)?;
+    let (model, trace) = lower::lower(graph, &ranges, options, widths)?;
     validate(&model)?;
     if let Some(port) = model.inputs.iter().find(|port| !is_read(&model, port.node)) {
         return Err(QuantizeError::Unread {
@@ -136,7 +159,7 @@ pub fn quantize(
         });
     }
     bounds(&model)?;
-    Ok(model)
+    Ok((model, trace))
 }
 
 /// True where some node reads an element of the tensor.

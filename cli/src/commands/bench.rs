@@ -102,11 +102,8 @@ fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
         None => float.random_inputs((-1.0, 1.0), 1),
     };
     let quantization = Quantization {
-        calibration: None,
-        input_range: None,
         bits: args.bits,
-        batch: 1,
-        percentile: 100.0,
+        ..Quantization::default()
     };
     let layout = args::Layout {
         optimize: args.optimize,
@@ -126,7 +123,7 @@ fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
         "k": facts.k, "rows": facts.rows,
         "advice_columns": facts.advice_columns, "fixed_columns": facts.fixed_columns, "bits": args.bits,
         "compile_s": ui::seconds(quantize_took + plan_took),
-        "max_abs_error": error.max_abs, "output_range": error.range,
+        "max_abs_error": error.noise.max_abs, "output_range": error.range,
         "setup_s": null, "pk_bytes": null, "vk_bytes": null, "prove_s": null, "prepare_s": null, "peak_mib": null,
         "verify_ms": null, "proof_bytes": null,
     });

@@ -1,10 +1,11 @@
-//! `calibrate`: which bit width and percentile suit a model.
+//! `calibrate`: which bit width and which ranges suit a model.
 
 use serde_json::json;
 
 use crate::{
     Outcome, Result,
     args::{Calibrate, Optimize, Quantization},
+    commands::compare::layer_table,
     pipeline::FloatModel,
     ui::{Table, Ui},
 };
@@ -17,49 +18,59 @@ pub fn run(args: &Calibrate, ui: &Ui) -> Result<Outcome> {
 
     let mut table = Table::with_header(&[
         "bits",
-        "percentile",
+        "ranges",
         "largest error",
         "% of range",
+        "SNR dB",
         "saturated %",
     ]);
     let mut settings = Vec::new();
-    let bar = ui.bar("calibrating", args.bits.len() * args.percentile.len());
+    let mut layers = None;
+    let bar = ui.bar("calibrating", args.bits.len() * args.ranges.len());
     for &bits in &args.bits {
-        for &percentile in &args.percentile {
+        for &ranges in &args.ranges {
             let quantization = Quantization {
-                calibration: None,
-                input_range: None,
                 bits,
-                batch: 1,
-                percentile,
+                ranges,
+                ..Quantization::default()
             };
             let quantized = float.quantize(&calibration, &quantization, Optimize::Prover)?;
             let error = float.error_of(&quantized.model, compared)?;
             let saturated = 100.0 * quantized.saturated as f64 / quantized.values.max(1) as f64;
             table.row([
                 bits.to_string(),
-                percentile.to_string(),
-                format!("{:.6}", error.max_abs),
+                ranges.to_string(),
+                format!("{:.6}", error.noise.max_abs),
                 format!("{:.4}", 100.0 * error.relative()),
+                format!("{:.1}", error.noise.decibels()),
                 format!("{saturated:.4}"),
             ]);
             settings.push(json!({
-                "bits": bits, "percentile": percentile, "max_abs_error": error.max_abs,
-                "output_range": error.range, "saturated": quantized.saturated, "calibration_values": quantized.values,
+                "bits": bits, "ranges": ranges.to_string(), "max_abs_error": error.noise.max_abs,
+                "output_range": error.range, "snr_db": error.noise.decibels(), "saturated": quantized.saturated, "calibration_values": quantized.values,
             }));
+            if args.layers && layers.is_none() {
+                layers = Some((bits, ranges, float.layers(&quantized, compared)?));
+            }
             bar.inc(1);
         }
     }
     bar.finish_and_clear();
+    let (mut by_layer, mut layers_json) = (String::new(), json!(null));
+    if let Some((bits, ranges, layers)) = layers {
+        let (table, report) = layer_table(&layers);
+        by_layer = format!("\n\nBy tensor, {bits} bits, {ranges}:\n{table}");
+        layers_json = report;
+    }
     Ok(Outcome::new(
         format!(
             "{}: {} calibration inputs, {} compared with the float model\n{}\n\
-             Pass the best to `compile` as --bits and --percentile.",
+             Pass the best to `compile` as --bits and --ranges, or let it choose bits for every tensor: --target-accuracy DB.{by_layer}",
             float.name(),
             calibration.len(),
             compared.len(),
             table.render()
         ),
-        json!({ "model": float.name(), "calibration_items": calibration.len(), "compared": compared.len(), "settings": settings }),
+        json!({ "model": float.name(), "calibration_items": calibration.len(), "compared": compared.len(), "settings": settings, "layers": layers_json }),
     ))
 }

@@ -45,13 +45,7 @@ pub fn run(args: &Demo, ui: &Ui) -> Result<Outcome> {
         ))
     })?;
 
-    let quantization = Quantization {
-        calibration: None,
-        input_range: None,
-        bits: 8,
-        batch: 1,
-        percentile: 100.0,
-    };
+    let quantization = Quantization::default();
     let layout = args::Layout {
         optimize: args.optimize,
         input: args::Visibility::Private,

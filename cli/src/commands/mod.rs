@@ -4,6 +4,7 @@ use crate::{Outcome, Result, args::Command, ui::Ui};
 
 pub mod bench;
 pub mod calibrate;
+pub mod compare;
 pub mod compile;
 pub mod demo;
 pub mod deploy;
@@ -23,6 +24,7 @@ pub fn run(command: &Command, ui: &Ui) -> Result<Outcome> {
     match command {
         Command::Compile(args) => compile::run(args, ui),
         Command::Calibrate(args) => calibrate::run(args, ui),
+        Command::Compare(args) => compare::run(args, ui),
         Command::Run(args) => run::run(args, ui),
         Command::Srs(args) => srs::run(args, ui),
         Command::Setup(args) => setup::run(args, ui),

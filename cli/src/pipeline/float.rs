@@ -7,10 +7,12 @@ use rand_chacha::ChaCha20Rng;
 use tensorseal_circuits::{
     executor,
     graph::Graph,
-    model::{Kind, Table},
+    model::Port,
     onnx::{self, ImportOptions, Reference},
     ports,
-    quantize::{self, Calibration, Method, QuantizeOptions, inputs::InputSpec},
+    quantize::{
+        self, Calibration, Found, Goal, Noise, QuantizeOptions, Trace, Widths, inputs::InputSpec,
+    },
 };
 
 use super::{Item, Model, compiled, files};
@@ -23,6 +25,8 @@ use crate::{
 const RANDOM_ITEMS: usize = 32;
 /// Calibration inputs that are looked at for saturation.
 const SATURATION_ITEMS: usize = 32;
+/// Batches on which searched widths are measured.
+const SEARCH_ITEMS: usize = 16;
 /// Seed of drawn inputs: the same call compiles the same model.
 const RANDOM_SEED: u64 = 1;
 
@@ -38,26 +42,32 @@ pub struct FloatModel {
 pub struct Quantized {
     /// The integer model.
     pub model: Model,
+    /// Where the float graph's tensors are in it.
+    pub trace: Trace,
     /// Values at the end of their range, on the calibration inputs (or the first of them).
     pub saturated: u64,
     /// All values that were looked at for that.
     pub values: u64,
 }
 
-/// How far the integer model is from the float model.
-#[derive(Clone, Copy, Debug)]
+/// How far an output of the integer model is from the float model's.
+#[derive(Clone, Debug)]
 pub struct OutputError {
-    /// The largest difference of an output value.
-    pub max_abs: f64,
-    /// Greatest minus least float output value.
+    /// Signal, noise and the largest difference.
+    pub noise: Noise,
+    /// Greatest minus least float value.
     pub range: f64,
+    /// Items whose greatest element is the same.
+    pub same_greatest: usize,
+    /// Items.
+    pub items: usize,
 }
 
 impl OutputError {
-    /// The error as a share of the output range.
+    /// The largest difference as a share of the range.
     pub fn relative(&self) -> f64 {
         if self.range > 0.0 {
-            self.max_abs / self.range
+            self.noise.max_abs / self.range
         } else {
             0.0
         }
@@ -139,51 +149,128 @@ impl FloatModel {
         quantization: &Quantization,
         optimize: Optimize,
     ) -> Result<Quantized> {
-        let method = if quantization.percentile < 100.0 {
-            Method::Percentile(quantization.percentile)
-        } else {
-            Method::MinMax
-        };
-        let options = QuantizeOptions {
-            bits: quantization.bits,
-            shift: compiled::goal(optimize).shift(),
-            method,
-        };
-        let what = || format!("quantizing `{}`", self.name());
-        let measured = Calibration::measure(&self.graph, calibration)
-            .map_err(|why| CliError::input(what(), why))?;
-        let model = quantize::quantize(&self.graph, &measured, &options)
-            .map_err(|why| CliError::input(what(), why))?;
+        self.quantize_widths(calibration, quantization, optimize, &Widths::new())
+    }
+
+    fn quantize_widths(
+        &self,
+        calibration: &[Item],
+        quantization: &Quantization,
+        optimize: Optimize,
+        widths: &Widths,
+    ) -> Result<Quantized> {
+        let measured = self.measure(calibration)?;
+        let options = options(quantization, optimize);
+        let (model, trace) = quantize::quantize_traced(&self.graph, &measured, &options, widths)
+            .map_err(|why| self.not_quantized(why))?;
         let looked_at = &calibration[..calibration.len().min(SATURATION_ITEMS)];
         let (saturated, values) = saturation(&model, &batches(looked_at, self.graph.batch))?;
         Ok(Quantized {
             model,
+            trace,
             saturated,
             values,
         })
     }
 
-    /// Compares the integer model with the float model.
-    pub fn error_of(&self, model: &Model, items: &[Item]) -> Result<OutputError> {
-        let (mut max_abs, mut low, mut high) = (0f64, f64::INFINITY, f64::NEG_INFINITY);
+    /// Looks for bits of every tensor's own that reach a goal; `rows` tells what a model costs.
+    pub fn search(
+        &self,
+        calibration: &[Item],
+        quantization: &Quantization,
+        optimize: Optimize,
+        goal: Goal,
+        rows: impl FnMut(&Model) -> Result<usize>,
+    ) -> Result<(Quantized, Found)> {
+        let measured = self.measure(calibration)?;
+        let compared = batches(calibration, self.graph.batch);
+        let found = quantize::search(
+            &self.graph,
+            &measured,
+            &options(quantization, optimize),
+            &compared[..compared.len().min(SEARCH_ITEMS)],
+            goal,
+            rows,
+        )
+        .map_err(|why| self.not_quantized(why))?;
+        let quantized = self.quantize_widths(calibration, quantization, optimize, &found.widths)?;
+        Ok((quantized, found))
+    }
+
+    fn measure(&self, calibration: &[Item]) -> Result<Calibration> {
+        Calibration::measure(&self.graph, calibration).map_err(|why| self.not_quantized(why))
+    }
+
+    fn not_quantized(&self, why: impl std::error::Error) -> CliError {
+        CliError::input(format!("quantizing `{}`", self.name()), why)
+    }
+
+    /// How far the integers of every tensor are from the floats: layers, then outputs.
+    pub fn layers(&self, quantized: &Quantized, items: &[Item]) -> Result<Vec<Noise>> {
+        quantize::compare(&self.graph, &quantized.model, &quantized.trace, items)
+            .map_err(|why| CliError::input(format!("comparing `{}`", self.name()), why))
+    }
+
+    /// Compares every output of the integer model with the float model's.
+    pub fn errors_of(&self, model: &Model, items: &[Item]) -> Result<Vec<OutputError>> {
+        let named = |port: &Port| OutputError {
+            noise: Noise {
+                name: port.name.clone(),
+                ..Noise::default()
+            },
+            range: 0.0,
+            same_greatest: 0,
+            items: 0,
+        };
+        let mut errors: Vec<OutputError> = model.outputs.iter().map(named).collect();
+        let mut ranges = vec![(f64::INFINITY, f64::NEG_INFINITY); errors.len()];
         for item in items {
             let exact = self
                 .reference
                 .run(item)
                 .map_err(|why| CliError::input(self.name(), why))?;
-            for (float, integer) in exact.iter().zip(compiled::execute(model, item)?) {
-                for (float, integer) in float.iter().zip(&integer.values) {
-                    let float = f64::from(*float);
-                    max_abs = max_abs.max((float - f64::from(*integer)).abs());
-                    (low, high) = (low.min(float), high.max(float));
+            let integers = compiled::execute(model, item)?;
+            let outputs = exact.iter().zip(&integers).zip(&mut errors);
+            for (((float, integer), error), (low, high)) in outputs.zip(&mut ranges) {
+                for (&float, &integer) in float.iter().zip(&integer.values) {
+                    let float = f64::from(float);
+                    error.noise.add(float, f64::from(integer));
+                    (*low, *high) = (low.min(float), high.max(float));
+                }
+                let len = float.len() / self.graph.batch;
+                for (float, integer) in float.chunks(len).zip(integer.values.chunks(len)) {
+                    error.items += 1;
+                    error.same_greatest += usize::from(greatest(float) == greatest(integer));
                 }
             }
         }
-        Ok(OutputError {
-            max_abs,
-            range: (high - low).max(0.0),
-        })
+        for (error, (low, high)) in errors.iter_mut().zip(ranges) {
+            error.range = (high - low).max(0.0);
+        }
+        Ok(errors)
     }
+
+    /// [`Self::errors_of`] of the output that is farthest off.
+    pub fn error_of(&self, model: &Model, items: &[Item]) -> Result<OutputError> {
+        let errors = self.errors_of(model, items)?;
+        let worst = errors
+            .into_iter()
+            .max_by(|a, b| a.relative().total_cmp(&b.relative()));
+        worst.ok_or_else(|| CliError::Input(format!("`{}` has no output", self.name())))
+    }
+}
+
+fn options(quantization: &Quantization, optimize: Optimize) -> QuantizeOptions {
+    QuantizeOptions {
+        bits: quantization.bits,
+        shift: compiled::goal(optimize).shift(),
+        method: quantization.ranges.0,
+    }
+}
+
+/// Where the greatest value stands; among equals the first.
+fn greatest(values: &[f32]) -> Option<usize> {
+    (0..values.len()).min_by(|&a, &b| values[b].total_cmp(&values[a]))
 }
 
 /// Reads a file that holds, for each input of shape `[batch, ...]`, any number of batches.
@@ -222,17 +309,13 @@ fn saturation(model: &Model, items: &[Item]) -> Result<(u64, u64)> {
         }
         let values =
             executor::run(model, &inputs).map_err(|why| CliError::input("calibration", why))?;
-        for (node, values) in model.nodes.iter().zip(&values) {
-            let Kind::Linear(linear) = &node.kind else {
-                continue;
-            };
-            let Table::Clip { lo, hi } = linear.table else {
-                continue;
-            };
-            // The lower end of a ReLU is part of the function.
-            let at_end = |value: &&i64| **value == hi || (lo < 0 && **value == lo);
-            saturated += values.iter().filter(at_end).count() as u64;
-            total += values.len() as u64;
+        for (node, values_of) in values.iter().enumerate() {
+            for batch_item in 0..model.nodes[node].shape.n {
+                saturated += quantize::saturated(model, node, &values, batch_item);
+            }
+            if quantize::clamps(model, node) {
+                total += values_of.len() as u64;
+            }
         }
     }
     Ok((saturated, total))

@@ -35,7 +35,10 @@ impl Lowering<'_> {
 
     /// Turns a sum into a quantized tensor. Returns its index in the list of tensors.
     pub(super) fn emit(&mut self, pending: Pending) -> usize {
-        self.emit_with(pending, self.options.bits)
+        let (name, bits) = (pending.name.clone(), self.bits(&pending.name));
+        let tensor = self.emit_with(pending, bits);
+        self.adjustable.push((name, self.tensors[tensor].node));
+        tensor
     }
 
     /// [`Self::emit`] with other bits than the model's.

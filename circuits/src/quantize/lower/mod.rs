@@ -19,7 +19,11 @@ use self::{
     pending::{Op, Pending, Term},
     value::{Dims, PartId, Value, len},
 };
-use super::{QuantizeError, QuantizeOptions, calibrate::Ranges};
+use super::{
+    QuantizeError, QuantizeOptions, Widths,
+    calibrate::Ranges,
+    trace::{self, Trace, Traced},
+};
 use crate::{
     graph::{self, Graph, NodeId},
     model::{Linear, Model, Table},
@@ -54,10 +58,13 @@ struct Lowering<'a> {
     graph: &'a Graph,
     ranges: &'a [Ranges],
     options: &'a QuantizeOptions,
+    widths: &'a Widths,
     model: Model,
     tensors: Vec<Tensor>,
     parts: Vec<Part>,
     values: Vec<Option<Value>>,
+    /// Nodes whose bits follow from their name: see [`Trace`].
+    adjustable: Vec<(String, crate::model::NodeId)>,
 }
 
 /// Lowers a graph; `ranges` holds one entry a graph node.
@@ -65,7 +72,8 @@ pub(super) fn lower(
     graph: &Graph,
     ranges: &[Ranges],
     options: &QuantizeOptions,
-) -> Result<Model, QuantizeError> {
+    widths: &Widths,
+) -> Result<(Model, Trace), QuantizeError> {
     let model = Model {
         name: graph.name.clone(),
         bits: options.bits,
@@ -78,10 +86,12 @@ pub(super) fn lower(
         graph,
         ranges,
         options,
+        widths,
         model,
         tensors: Vec::new(),
         parts: Vec::new(),
         values: Vec::new(),
+        adjustable: Vec::new(),
     };
     let readers = graph.readers();
     for (id, &readers) in readers.iter().enumerate() {
@@ -95,7 +105,14 @@ pub(super) fn lower(
     for output in &graph.outputs {
         lowering.output(output)?;
     }
-    Ok(lowering.model)
+    let tensors = (0..graph.nodes.len())
+        .filter_map(|id| lowering.traced(id))
+        .collect();
+    let trace = Trace {
+        tensors,
+        adjustable: lowering.adjustable,
+    };
+    Ok((lowering.model, trace))
 }
 
 impl Lowering<'_> {
@@ -118,6 +135,28 @@ impl Lowering<'_> {
             graph::Op::Rearrange(cells) => Ok(self.rearrange(id, cells)),
             graph::Op::ArgMax { last } => self.argmax(id, *last),
         }
+    }
+
+    /// Where the tensor of a graph node is, if all of it has become integers.
+    fn traced(&self, id: NodeId) -> Option<Traced> {
+        let value = self.values[id].as_ref()?;
+        let part = |&part: &PartId| match &self.parts[part] {
+            Part::Tensor(tensor) => Some(trace::Part {
+                node: self.tensors[*tensor].node,
+                scales: self.tensors[*tensor].scales.clone(),
+            }),
+            Part::Pending(_) => None,
+        };
+        Some(Traced {
+            graph: id,
+            parts: value.parts.iter().map(part).collect::<Option<_>>()?,
+            cells: value.cells.clone(),
+        })
+    }
+
+    /// Bits of the tensor of this name.
+    fn bits(&self, name: &str) -> u32 {
+        self.widths.get(name).copied().unwrap_or(self.options.bits)
     }
 
     fn name(&self, id: NodeId) -> &str {

@@ -32,7 +32,7 @@ impl Lowering<'_> {
 
     pub(super) fn input(&mut self, id: NodeId) -> Value {
         let (lo, hi) = self.ranges[id].overall();
-        let grid = Grid::new(self.options.bits, lo);
+        let grid = Grid::new(self.bits(self.name(id)), lo);
         let scale = grid.scale((lo, hi));
         let (dims, order) = self.input_layout(id);
         let name = self.name(id).to_owned();
@@ -44,6 +44,7 @@ impl Lowering<'_> {
                 hi: grid.hi,
             },
         );
+        self.adjustable.push((name.clone(), node));
         let port_order = self.port_order(order.iter().copied(), len(dims));
         let shape = self.graph.nodes[id].shape.clone();
         self.model.inputs.push(Port {
