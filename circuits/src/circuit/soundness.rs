@@ -3,6 +3,8 @@
 //! Cells that nobody reads exist by design (`docs/arithmetization.md` lists them); `read` below is that list, and the
 //! tests check it in both directions.
 
+mod needed;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -168,6 +170,25 @@ impl Bench {
         instance: &[Vec<Fr>],
         rows: impl Iterator<Item = usize>,
     ) -> Vec<String> {
+        let mut out = Vec::new();
+        for row in rows {
+            for (name, gate) in &self.gates {
+                if self.value(gate, columns, instance, row) != Fr::ZERO && !out.contains(name) {
+                    out.push(name.clone());
+                }
+            }
+        }
+        out
+    }
+
+    /// A gate's polynomial in one row of the circuit.
+    fn value(
+        &self,
+        gate: &Expression<Fr>,
+        columns: &Columns,
+        instance: &[Vec<Fr>],
+        row: usize,
+    ) -> Fr {
         let p = &self.layout.profile;
         let constants = p.hash.then(|| p.hash_fixed(HashFixed::Constant));
         let fixed = |column: usize, row: usize| {
@@ -178,50 +199,41 @@ impl Bench {
                 field(i64::from(self.fixed(column, row)))
             }
         };
-        let mut out = Vec::new();
-        for row in rows {
-            // The column and row of the circuit that a rotation from the first row of this one reads.
-            let place = |rotation: Rotation| {
-                let at = rotation.0 as usize;
-                (row + at / p.fold, at % p.fold)
-            };
-            for (name, gate) in &self.gates {
-                let value = gate.evaluate(
-                    &|c| c,
-                    &|_| unreachable!("no selectors"),
-                    &|q| {
-                        if p.base() == Some(q.column_index()) {
-                            return Fr::ONE;
-                        }
-                        let (row, slot) = place(q.rotation());
-                        let column = self.fixed[q.column_index()][slot];
-                        let column = column.expect("a gate reads a column of the circuit");
-                        fixed(column, row)
-                    },
-                    &|q| {
-                        let (row, slot) = place(q.rotation());
-                        let column = self.advice[q.column_index()][slot];
-                        let column = column.expect("a gate reads a column of the circuit");
-                        columns[column].get(row).copied().unwrap_or(Fr::ZERO)
-                    },
-                    &|q| {
-                        instance[q.column_index()]
-                            .get(row)
-                            .copied()
-                            .unwrap_or(Fr::ZERO)
-                    },
-                    &|c| self.challenges[c.index()],
-                    &|a| -a,
-                    &|a, b| a + b,
-                    &|a, b| a * b,
-                    &|a, s| a * s,
-                );
-                if value != Fr::ZERO && !out.contains(name) {
-                    out.push(name.clone());
+        // The column and row of the circuit that a rotation from the first row of this one reads.
+        let place = |rotation: Rotation| {
+            let at = rotation.0 as usize;
+            (row + at / p.fold, at % p.fold)
+        };
+        gate.evaluate(
+            &|c| c,
+            &|_| unreachable!("no selectors"),
+            &|q| {
+                if p.base() == Some(q.column_index()) {
+                    return Fr::ONE;
                 }
-            }
-        }
-        out
+                let (row, slot) = place(q.rotation());
+                let column = self.fixed[q.column_index()][slot];
+                let column = column.expect("a gate reads a column of the circuit");
+                fixed(column, row)
+            },
+            &|q| {
+                let (row, slot) = place(q.rotation());
+                let column = self.advice[q.column_index()][slot];
+                let column = column.expect("a gate reads a column of the circuit");
+                columns[column].get(row).copied().unwrap_or(Fr::ZERO)
+            },
+            &|q| {
+                instance[q.column_index()]
+                    .get(row)
+                    .copied()
+                    .unwrap_or(Fr::ZERO)
+            },
+            &|c| self.challenges[c.index()],
+            &|a| -a,
+            &|a, b| a + b,
+            &|a, b| a * b,
+            &|a, s| a * s,
+        )
     }
 
     /// Place and value of what is hashed, by port and element.

@@ -259,6 +259,7 @@ mod tests {
     fn the_sensitive_and_the_cheap_come_first() {
         // Ten times the noise at the same rows; the same noise at a tenth of the rows.
         for tensors in [[(10.0, 64.0), (1.0, 64.0)], [(1.0, 6.4), (1.0, 64.0)]] {
+            let steps = ascent(&tensors);
             assert_eq!(steps.len(), 2 * (MOST - LEAST) as usize);
             assert_eq!(steps[0], 0);
             let half = &steps[..steps.len() / 2];
