@@ -74,6 +74,25 @@ contract PredictionOracle {
     /// @param instances The proof's public values.
     /// @param proof The proof.
     function answer(uint256 id, uint256[] calldata instances, bytes calldata proof) external {
+        record(id, instances, proof);
+    }
+
+    /// @notice `answer`, with less calldata: public values as signed integers of `width` bytes.
+    /// @param id The request.
+    /// @param width Bytes of a public value, 1 to 31.
+    /// @param packed The proof's public values, one after the other.
+    /// @param proof The proof.
+    function answerPacked(
+        uint256 id,
+        uint256 width,
+        bytes calldata packed,
+        bytes calldata proof
+    ) external {
+        record(id, PublicValues.unpack(packed, width), proof);
+    }
+
+    /// @dev An answer counts if it is the first, for the input of its request, and proved.
+    function record(uint256 id, uint256[] memory instances, bytes calldata proof) private {
         if (id >= requests.length) revert UnknownRequest(id);
         if (requests[id].answered) revert AlreadyAnswered(id);
         bytes32 inputHash = keccak256(abi.encodePacked(instances.read(Model.INPUT)));

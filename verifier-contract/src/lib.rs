@@ -25,6 +25,7 @@ pub mod chain;
 pub mod codegen;
 pub mod evm;
 pub mod key;
+pub mod packed;
 pub mod profiles;
 pub mod project;
 pub mod registry;

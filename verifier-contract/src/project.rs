@@ -9,6 +9,7 @@ use crate::{
     calldata::encode_words,
     chain::create2,
     key::KeyData,
+    packed,
     profiles::Embedded,
     registry::{self, Ask, SOURCES, model_id, through_registry},
 };
@@ -272,6 +273,18 @@ impl Project {
                         .map(|w| format!("0x{}", hex::encode(w))),
                 ),
             ));
+            if let Some(packed) = packed::pack(&replay.instances) {
+                files.push(file(
+                    "args/packed.txt",
+                    "the public values, packed",
+                    hexadecimal(&packed.bytes),
+                ));
+                files.push(file(
+                    "args/width.txt",
+                    "bytes of a packed public value",
+                    format!("{}\n", packed.width),
+                ));
+            }
             files.push(file(
                 "args/proof.txt",
                 "the proof, as cast takes it",
@@ -591,7 +604,7 @@ contract ReplayTest {
 const ORACLE_TEST: &str = r#"    /// @notice The oracle takes the proof for a request of its input, once, and nothing else.
     function testOracleAnswersOnce() external {
         PredictionOracle oracle = new PredictionOracle(registry);
-        int256[] memory input = this.read(instances(), Model.INPUT);
+        int256[] memory input = PublicValues.read(instances(), Model.INPUT);
         uint256 id = oracle.request(input);
         input[0] += 1;
         uint256 other = oracle.request(input);
@@ -604,21 +617,12 @@ const ORACLE_TEST: &str = r#"    /// @notice The oracle takes the proof for a re
         refuse(oracle, other + 1, instances(), PredictionOracle.UnknownRequest.selector);
 
         oracle.answer(id, instances(), Exported.PROOF);
-        int256[] memory output = this.read(instances(), Model.OUTPUT);
+        int256[] memory output = PublicValues.read(instances(), Model.OUTPUT);
         require(
             keccak256(abi.encode(oracle.outputOf(id))) == keccak256(abi.encode(output)),
             "another output"
         );
         refuse(oracle, id, instances(), PredictionOracle.AlreadyAnswered.selector);
-    }
-
-    /// @notice `PublicValues.read`, which takes calldata.
-    function read(uint256[] calldata values, bytes calldata places)
-        external
-        pure
-        returns (int256[] memory)
-    {
-        return PublicValues.read(values, places);
     }
 
     function refuse(PredictionOracle oracle, uint256 id, uint256[] memory values, bytes4 expected)

@@ -1,6 +1,6 @@
 //! `PoseidonDigest.sol`: written from the circuit's own constants, and the same function as in Rust.
 
-use std::{collections::BTreeMap, fmt::Write, fs, process::Command};
+use std::{collections::BTreeMap, fmt::Write, fs};
 
 use ff::{Field, PrimeField};
 use halo2_proofs::halo2curves::bn256::Fr;
@@ -11,10 +11,7 @@ use tensorseal_circuits::hash::{
     Packing,
     poseidon::{self, FULL_ROUNDS, PARTIAL_ROUNDS},
 };
-use tensorseal_verifier_contract::{
-    evm::{EmbeddedEvm, EvmError},
-    profiles::Artifact,
-};
+use tensorseal_verifier_contract::evm::{EmbeddedEvm, EvmError};
 
 use crate::{
     case::crate_dir,
@@ -22,7 +19,10 @@ use crate::{
 };
 
 const LIBRARY: &str = "contracts/PoseidonDigest.sol";
-const HARNESS: &str = "tests/digest/DigestHarness";
+const HARNESS: crate::harness::Source = crate::harness::Source {
+    folder: "tests/digest",
+    contract: "DigestHarness",
+};
 const GOLDEN: &str = "tests/golden/digest_gas.json";
 
 fn hex_of(v: &Fr) -> String {
@@ -55,38 +55,10 @@ fn source() -> String {
     text
 }
 
-fn compile() -> Artifact {
-    let file = format!("{HARNESS}.sol");
-    let output = Command::new("node")
-        .arg(crate_dir().join("compile.mjs"))
-        .arg(crate_dir())
-        .arg(&file)
-        .output()
-        .expect("node runs");
-    let messages = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{messages}");
-    assert!(messages.is_empty(), "solc warns:\n{messages}");
-    let compiled: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let contract = &compiled[format!("{file}:DigestHarness")];
-    Artifact {
-        contract: "DigestHarness".into(),
-        id: String::new(),
-        solc: contract["solc"].as_str().unwrap().to_owned(),
-        runtime_bytes: contract["runtime_bytes"].as_u64().unwrap() as usize,
-        bytecode: contract["bytecode"].as_str().unwrap().to_owned(),
-    }
-}
-
-fn committed() -> Artifact {
-    let text = fs::read_to_string(crate_dir().join(format!("{HARNESS}.json")));
-    serde_json::from_str(&text.expect("TENSORSEAL_REGENERATE=1 writes it")).unwrap()
-}
-
 /// Writes the library and the harness's bytecode.
 pub(crate) fn regenerate() {
     fs::write(crate_dir().join(LIBRARY), source()).unwrap();
-    let text = serde_json::to_string_pretty(&compile()).unwrap() + "\n";
-    fs::write(crate_dir().join(format!("{HARNESS}.json")), text).unwrap();
+    HARNESS.regenerate();
 }
 
 /// The harness in an EVM.
@@ -98,7 +70,7 @@ struct Harness {
 impl Harness {
     fn new() -> Self {
         let mut evm = EmbeddedEvm::new();
-        let code = hex::decode(committed().bytecode).unwrap();
+        let code = hex::decode(HARNESS.committed().bytecode).unwrap();
         let address = evm.deploy(&code).unwrap().address;
         Self { evm, address }
     }
@@ -157,7 +129,7 @@ fn the_library_is_generated_and_compiled_as_committed() {
         "{LIBRARY} is stale: TENSORSEAL_REGENERATE=1 cargo test -p tensorseal-verifier-contract --test main"
     );
     if node_modules() {
-        assert!(committed() == compile(), "{HARNESS}.json is stale");
+        assert!(HARNESS.committed() == HARNESS.compile());
     }
 }
 

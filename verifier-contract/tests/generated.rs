@@ -66,7 +66,7 @@ fn generate_all(folder: &str) -> BTreeMap<String, (VerifierLayout, String)> {
 }
 
 /// What the pinned solc makes of files in a folder; it must have nothing to say of them.
-fn solc(folder: &Path, files: &[String]) -> serde_json::Value {
+pub(crate) fn solc(folder: &Path, files: &[String]) -> serde_json::Value {
     let output = Command::new("node")
         .arg(crate_dir().join("compile.mjs"))
         .arg(folder)

@@ -11,8 +11,10 @@ mod differential;
 mod digest;
 mod gas;
 mod generated;
+mod harness;
 mod keys;
 mod mutations;
+mod packed;
 mod registered;
 mod registry;
 mod verdicts;
@@ -22,6 +24,7 @@ fn regenerate_and_gas() {
     if generated::regenerating() {
         generated::regenerate();
         digest::regenerate();
+        packed::HARNESS.regenerate();
     }
     gas::check();
 }
