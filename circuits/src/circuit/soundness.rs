@@ -157,7 +157,7 @@ impl Bench {
         witness.scalars(&unfolded)
     }
 
-    fn fixed(&self, column: usize, row: usize) -> i32 {
+    fn fixed(&self, column: usize, row: usize) -> i64 {
         self.layout.fixed[column].get(row).copied().unwrap_or(0)
     }
 
@@ -175,7 +175,7 @@ impl Bench {
                 let constants = &self.layout.hash.constants;
                 constants.get(row).copied().unwrap_or(Fr::ZERO)
             } else {
-                field(i64::from(self.fixed(column, row)))
+                field(self.fixed(column, row))
             }
         };
         let mut out = Vec::new();
@@ -365,7 +365,7 @@ fn mutate(bench: &Bench, row: usize, lane: usize, kind: usize) -> Option<(Witnes
     let looked_up = bench.fixed(fixed::CONSUME, row) == 1;
     match kind {
         0 if looked_up => {
-            let tag = bench.fixed(fixed::TAG, row);
+            let tag = bench.fixed(fixed::TAG, row) as i32;
             let old = witness.lanes[a][row];
             let (value, (image, entry)) = [old + 1, old - 1]
                 .into_iter()
