@@ -151,7 +151,7 @@ pub enum Op {
         /// Output features.
         out: usize,
         /// Row-major `[out][item]`.
-        weights: Vec<i32>,
+        weights: Vec<i64>,
     },
     /// Sum over windows times one multiplier (average pooling); padding counts as 0.
     SumPool(SumPool),
@@ -160,7 +160,7 @@ pub enum Op {
         /// Output shape of one item `(c, h, w)`.
         out: (usize, usize, usize),
         /// The non-zero weights.
-        entries: Vec<(u32, u32, i32)>,
+        entries: Vec<(u32, u32, i64)>,
     },
 }
 
@@ -182,7 +182,7 @@ pub struct Conv {
     /// Groups.
     pub groups: usize,
     /// `[cout][cin / groups][kh][kw]`.
-    pub weights: Vec<i32>,
+    pub weights: Vec<i64>,
 }
 
 /// Sum-pooling parameters.
@@ -197,7 +197,7 @@ pub struct SumPool {
     /// Zero padding `(top, left, bottom, right)`.
     pub pads: (usize, usize, usize, usize),
     /// The weight of each element.
-    pub multiplier: i32,
+    pub multiplier: i64,
 }
 
 /// The function from the shifted accumulator `x` to the value `c`.

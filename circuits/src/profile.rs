@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Lookups whose fractions one running-sum column adds up; the gate's degree is this plus 2.
 pub const LOOKUPS_PER_SUM: usize = 3;
-/// Bits of a remainder limb where a profile has two of them. With one limb the model's shift is the width.
+/// Bits of a remainder limb where a profile has several of them. With one limb the model's shift is the width.
 pub const LIMB_BITS: u32 = 8;
 
 /// Fixed columns before the weight lanes, in order; the tables follow the lanes. `docs/arithmetization.md` gives each its
@@ -49,22 +49,22 @@ pub enum HashFixed {
 /// Values of [`HashFixed::Op`]; the gates use that 0, 4, 5 and 1, 2 are roots of cubics that differ by a constant.
 #[allow(missing_docs)]
 pub mod hash_op {
-    pub const OFF: i32 = 0;
-    pub const SBOX: i32 = 1;
-    pub const ROUND: i32 = 2;
-    pub const ABSORB: i32 = 4;
-    pub const ROTATE: i32 = 5;
+    pub const OFF: i64 = 0;
+    pub const SBOX: i64 = 1;
+    pub const ROUND: i64 = 2;
+    pub const ABSORB: i64 = 4;
+    pub const ROTATE: i64 = 5;
 }
 
 /// Values of [`fixed::BOUNDARY`].
 #[allow(missing_docs)]
 pub mod boundary {
-    pub const FIRST: i32 = 1;
-    pub const LAST: i32 = 2;
+    pub const FIRST: i64 = 1;
+    pub const LAST: i64 = 2;
     /// The state is `(constant, 0, 0)`.
-    pub const LOAD: i32 = 3;
+    pub const LOAD: i64 = 3;
     /// The digest stands in the state's first column.
-    pub const DIGEST: i32 = 4;
+    pub const DIGEST: i64 = 4;
 }
 
 /// A constraint system shape.
@@ -74,7 +74,7 @@ pub struct Profile {
     pub lanes: usize,
     /// Fixed weight lanes `f`, a multiple of `lanes`.
     pub fixed_lanes: usize,
-    /// Range-checked limbs of a requantization remainder (1 or 2).
+    /// Range-checked limbs of a requantization remainder: one of up to 12 bits, or several of [`LIMB_BITS`].
     pub limbs: usize,
     /// Sets of table columns that share the lookup table, so that it does not decide `k`.
     pub tables: usize,
@@ -153,6 +153,23 @@ pub const ALL: &[Profile] = &[
         fold: 1,
         hash: false,
     },
+    // Remainders of 40 and 48 bits: what the multipliers of quantized models need (`docs/quantized.md`).
+    Profile {
+        lanes: 4,
+        fixed_lanes: 32,
+        limbs: 5,
+        tables: 2,
+        fold: 1,
+        hash: false,
+    },
+    Profile {
+        lanes: 4,
+        fixed_lanes: 32,
+        limbs: 6,
+        tables: 2,
+        fold: 1,
+        hash: false,
+    },
     Profile {
         lanes: 4,
         fixed_lanes: 8,
@@ -197,9 +214,13 @@ impl Profile {
         ALL.iter().copied().find(|p| p.name() == name)
     }
 
-    /// The largest shift whose remainder the limbs hold; with two limbs it is the only one.
+    /// The largest shift whose remainder the limbs hold; with several limbs it is the only one.
     pub fn max_shift(&self) -> u32 {
-        if self.limbs == 1 { 12 } else { 2 * LIMB_BITS }
+        if self.limbs == 1 {
+            12
+        } else {
+            self.limbs as u32 * LIMB_BITS
+        }
     }
 
     /// Advice columns of the lanes `a` (shifted accumulators).

@@ -45,8 +45,8 @@ impl Builder {
         self.model.nodes[node].shape
     }
 
-    fn weights(&mut self, count: usize, fan_in: usize) -> Vec<i32> {
-        let limit = (40_000.0 / (fan_in as f64).sqrt()) as i32;
+    fn weights(&mut self, count: usize, fan_in: usize) -> Vec<i64> {
+        let limit = (40_000.0 / (fan_in as f64).sqrt()) as i64;
         (0..count)
             .map(|_| self.rng.gen_range(-limit..=limit))
             .collect()

@@ -48,7 +48,7 @@ pub fn validate(model: &Model) -> Result<(), ModelError> {
     whole(!model.outputs.is_empty(), "has no output")?;
     whole(!model.inputs.is_empty(), "has no input")?;
     whole(
-        model.shift <= 24 && (2..=16).contains(&model.bits),
+        model.shift <= 48 && (2..=16).contains(&model.bits),
         "has an unknown shift or width",
     )?;
     let outputs: Vec<usize> = model.outputs.iter().map(|p| p.node).collect();
@@ -176,7 +176,7 @@ fn linear_fault(
         return Some("has a bias of the wrong length");
     }
     let element_bias = linear.bias.len() != s.c;
-    if linear.bias.iter().any(|b| b.unsigned_abs() > 1 << 50) {
+    if linear.bias.iter().any(|b| b.unsigned_abs() > 1 << 62) {
         return Some("has a bias out of range");
     }
     if linear.terms.is_empty() {

@@ -38,6 +38,16 @@ const EMBEDDED: &[(&str, &str, &str)] = &[
         include_str!("../contracts/profiles/w4f128b2t2.json"),
     ),
     (
+        "w4f32b5t2",
+        include_str!("../contracts/profiles/w4f32b5t2.sol"),
+        include_str!("../contracts/profiles/w4f32b5t2.json"),
+    ),
+    (
+        "w4f32b6t2",
+        include_str!("../contracts/profiles/w4f32b6t2.sol"),
+        include_str!("../contracts/profiles/w4f32b6t2.json"),
+    ),
+    (
         "w4f8b1t2x8h",
         include_str!("../contracts/profiles/w4f8b1t2x8h.sol"),
         include_str!("../contracts/profiles/w4f8b1t2x8h.json"),

@@ -133,7 +133,7 @@ fn build(shape: (usize, usize, usize, usize), layers: &[Layer], seed: u64) -> Mo
                     kernel: (kernel, kernel),
                     stride: (stride, stride),
                     pads: (pad, pad, pad, pad),
-                    multiplier: 65_536 / (kernel * kernel) as i32,
+                    multiplier: 65_536 / (kernel * kernel) as i64,
                 };
                 let shape = Shape {
                     h: size(s.h),

@@ -307,17 +307,16 @@ fn chain_gates(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &Columns) {
 
         let ha = horner(&eta, row.lanes(p.a()));
         let hb = {
-            let low = row.lanes(p.b(0));
-            let limbs = if p.limbs == 1 {
-                low
-            } else {
-                let high = row.lanes(p.b(1));
-                let base = constant(1 << LIMB_BITS);
-                low.into_iter()
-                    .zip(high)
-                    .map(|(l, h)| l + h * base.clone())
-                    .collect()
-            };
+            // From the highest limb down.
+            let base = constant(1 << LIMB_BITS);
+            let limbs = (0..p.limbs)
+                .map(|limb| row.lanes(p.b(limb)))
+                .rev()
+                .reduce(|high, low| {
+                    let pairs = low.into_iter().zip(high);
+                    pairs.map(|(l, h)| l + h * base.clone()).collect()
+                })
+                .expect("one limb at least");
             horner(&eta, limbs)
         };
         let hc = horner(&eta, row.lanes(p.c()));
@@ -383,7 +382,7 @@ fn boundary_gate(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &Columns) 
     cs.create_gate("boundary", |cells| {
         let mut row = Row { columns, cells };
         let at = row.fixed(fixed::BOUNDARY);
-        let not = |value: i32| at.clone() - constant(value as u64);
+        let not = |value: i64| at.clone() - constant(value as u64);
         let mut ends = at.clone();
         if p.hash {
             ends = ends * not(boundary::LOAD) * not(boundary::DIGEST);

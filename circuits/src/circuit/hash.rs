@@ -12,11 +12,11 @@ use crate::hash::poseidon::parameters;
 use crate::profile::{Chain, HashFixed, Profile, boundary, fixed, hash_op};
 
 /// A product of `x - root` over small roots, scaled to 1 at `one`.
-fn vanishing(x: &Expr, roots: &[i32], one: i32) -> Expr {
-    let root = |r: i32| Fr::from(r as u64);
+fn vanishing(x: &Expr, roots: &[i64], one: i64) -> Expr {
+    let root = |r: i64| Fr::from(r as u64);
     let scale: Fr = roots.iter().map(|r| root(one) - root(*r)).product();
     let scale = Option::<Fr>::from(scale.invert()).expect("`one` is no root");
-    let factor = |r: &i32| match r {
+    let factor = |r: &i64| match r {
         0 => x.clone(),
         r => x.clone() - constant(*r as u64),
     };
@@ -41,9 +41,9 @@ pub(super) fn hash_gates(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &C
         let y = fourth * x;
 
         use hash_op::{ABSORB, OFF, ROTATE, ROUND, SBOX};
-        let only = |one: i32| {
+        let only = |one: i64| {
             let others = [OFF, SBOX, ROUND, ABSORB, ROTATE];
-            let others: Vec<i32> = others.into_iter().filter(|o| *o != one).collect();
+            let others: Vec<i64> = others.into_iter().filter(|o| *o != one).collect();
             vanishing(&op, &others, one)
         };
         let [sbox, round, absorb, rotate] = [SBOX, ROUND, ABSORB, ROTATE].map(only);
@@ -67,7 +67,7 @@ pub(super) fn hash_gates(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &C
             turns * (n1 - s2.clone()) + round * (k2 - s2.clone()) + absorb * (n2 - s2.clone());
 
         let at = row.fixed(fixed::BOUNDARY);
-        let edge = |one: i32| {
+        let edge = |one: i64| {
             let others = [
                 0,
                 boundary::FIRST,
@@ -75,7 +75,7 @@ pub(super) fn hash_gates(cs: &mut ConstraintSystem<Fr>, p: &Profile, columns: &C
                 boundary::LOAD,
                 boundary::DIGEST,
             ];
-            let others: Vec<i32> = others.into_iter().filter(|o| *o != one).collect();
+            let others: Vec<i64> = others.into_iter().filter(|o| *o != one).collect();
             vanishing(&at, &others, one)
         };
         let load = edge(boundary::LOAD);

@@ -85,7 +85,7 @@ impl Circuit<Fr> for ModelCircuit {
                     let place = profile.fixed_place(i);
                     for (row, v) in values.iter().enumerate().filter(|(_, v)| **v != 0) {
                         let row = row * profile.fold + place.slot;
-                        region.assign_fixed(columns.fixed[place.column], row, field(i64::from(*v)));
+                        region.assign_fixed(columns.fixed[place.column], row, field(*v));
                     }
                 }
                 if profile.hash {

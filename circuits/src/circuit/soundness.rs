@@ -159,7 +159,7 @@ impl Bench {
         witness.scalars(&unfolded)
     }
 
-    fn fixed(&self, column: usize, row: usize) -> i32 {
+    fn fixed(&self, column: usize, row: usize) -> i64 {
         self.layout.fixed[column].get(row).copied().unwrap_or(0)
     }
 
@@ -196,7 +196,7 @@ impl Bench {
                 let constants = &self.layout.hash.constants;
                 constants.get(row).copied().unwrap_or(Fr::ZERO)
             } else {
-                field(i64::from(self.fixed(column, row)))
+                field(self.fixed(column, row))
             }
         };
         // The column and row of the circuit that a rotation from the first row of this one reads.
@@ -377,7 +377,7 @@ fn mutate(bench: &Bench, row: usize, lane: usize, kind: usize) -> Option<(Witnes
     let looked_up = bench.fixed(fixed::CONSUME, row) == 1;
     match kind {
         0 if looked_up => {
-            let tag = bench.fixed(fixed::TAG, row);
+            let tag = bench.fixed(fixed::TAG, row) as i32;
             let old = witness.lanes[a][row];
             let (value, (image, entry)) = [old + 1, old - 1]
                 .into_iter()

@@ -196,7 +196,7 @@ mod tests {
         }
     }
 
-    fn scaled(source: usize, weight: i32) -> Term {
+    fn scaled(source: usize, weight: i64) -> Term {
         let conv = Conv {
             cin: 1,
             cout: 1,

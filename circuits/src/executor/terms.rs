@@ -33,9 +33,10 @@ pub(super) fn add(term: &Term, shape: &Shape, source: &[i64], y: &mut [i64]) {
         Op::Conv(conv) => add_conv(conv, (shape.h, shape.w), source, y),
         Op::Dense { weights, .. } => {
             for (y, row) in y.iter_mut().zip(weights.chunks_exact(source.len())) {
-                let dot = row.iter().zip(source).fold(0i64, |sum, (&w, &x)| {
-                    sum.wrapping_add(i64::from(w).wrapping_mul(x))
-                });
+                let dot = row
+                    .iter()
+                    .zip(source)
+                    .fold(0i64, |sum, (&w, &x)| sum.wrapping_add(w.wrapping_mul(x)));
                 *y = y.wrapping_add(dot);
             }
         }
@@ -43,7 +44,7 @@ pub(super) fn add(term: &Term, shape: &Shape, source: &[i64], y: &mut [i64]) {
         Op::Map { entries, .. } => {
             for &(out, input, weight) in entries {
                 let y = &mut y[out as usize];
-                *y = y.wrapping_add(i64::from(weight).wrapping_mul(source[input as usize]));
+                *y = y.wrapping_add(weight.wrapping_mul(source[input as usize]));
             }
         }
     }
@@ -99,10 +100,9 @@ fn add_sum_pool(pool: &SumPool, size: (usize, usize), source: &[i64], y: &mut [i
 }
 
 /// Slides one channel's weights over one plane.
-fn add_plane(window: &Window, out: (usize, usize), weights: &[i32], plane: &[i64], y: &mut [i64]) {
+fn add_plane(window: &Window, out: (usize, usize), weights: &[i64], plane: &[i64], y: &mut [i64]) {
     let (width, stride) = (window.input.1, window.stride.1);
     for (tap, &weight) in weights.iter().enumerate() {
-        let weight = i64::from(weight);
         if weight == 0 {
             continue;
         }

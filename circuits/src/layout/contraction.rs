@@ -79,8 +79,6 @@ impl<'a> Contraction<'a> {
                 Some(from) => self.walk(columns, from, to),
             }
             for (lane, weight) in lanes {
-                let weight =
-                    i32::try_from(weight).map_err(|_| LayoutError::WeightTooLarge { weight })?;
                 columns.set(fixed::LANE0 + lane, self.row - 1, weight);
             }
             at = Some(to);
@@ -103,16 +101,16 @@ impl<'a> Contraction<'a> {
     /// `z = (num / den)·z + F` along a path; the last row is the item's.
     fn walk(&mut self, columns: &mut FixedColumns, from: Monomial, to: Monomial) {
         for (num, den) in path::steps(from, to, path::cost(from, to)) {
-            columns.set(fixed::Z_NUM, self.row, num.into());
-            columns.set(fixed::Z_DEN, self.row, den.into());
+            columns.set(fixed::Z_NUM, self.row, num);
+            columns.set(fixed::Z_DEN, self.row, den);
             self.row += 1;
         }
     }
 
     /// A row in which `z` stays.
     fn pad(&mut self, columns: &mut FixedColumns) {
-        columns.set(fixed::Z_NUM, self.row, path::HOLD.0.into());
-        columns.set(fixed::Z_DEN, self.row, path::HOLD.1.into());
+        columns.set(fixed::Z_NUM, self.row, path::HOLD.0);
+        columns.set(fixed::Z_DEN, self.row, path::HOLD.1);
         self.row += 1;
     }
 

@@ -237,7 +237,7 @@ impl Writer<'_> {
         self.program.constants.len()
     }
 
-    fn push(&mut self, op: i32, constant: Fr) {
+    fn push(&mut self, op: i64, constant: Fr) {
         self.columns.set(self.op, self.row(), op);
         self.program.constants.push(constant);
     }

@@ -214,7 +214,7 @@ pub struct Layout {
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) tables: Tables,
     /// Fixed columns by row, up to the last row that holds anything.
-    pub(crate) fixed: Vec<Vec<i32>>,
+    pub(crate) fixed: Vec<Vec<i64>>,
     /// `(row, lane, port, logical element)` of the public values, outputs before inputs.
     pub(crate) public: Vec<Public>,
     pub(crate) hash: HashProgram,

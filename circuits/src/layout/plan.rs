@@ -56,14 +56,6 @@ pub enum LayoutError {
         /// Rows.
         rows: usize,
     },
-    /// A folded weight left the 32-bit range.
-    #[error(
-        "an integer weight is {weight}, outside 32 bits; lower --bits or normalize the model's weights"
-    )]
-    WeightTooLarge {
-        /// The weight.
-        weight: i64,
-    },
     /// Interval analysis failed.
     #[error(transparent)]
     Bounds(#[from] quantize::BoundsError),
@@ -164,12 +156,10 @@ pub fn plan(
     columns.set(fixed::BOUNDARY, 0, boundary::FIRST);
     columns.set(fixed::BOUNDARY, last, boundary::LAST);
     for (entry, (input, output, tag)) in tables.entries().enumerate() {
-        let narrow =
-            |v: i64| i32::try_from(v).map_err(|_| LayoutError::WeightTooLarge { weight: v });
         let [i, o, t] = profile.table(entry / stats.table);
         let row = entry % stats.table;
-        columns.set(i, row, narrow(input)?);
-        columns.set(o, row, narrow(output)?);
+        columns.set(i, row, input);
+        columns.set(o, row, output);
         columns.set(t, row, tag);
     }
     let fixed = columns.into_columns();

@@ -3,12 +3,12 @@
 use super::path::{self, Monomial, Step};
 use super::{Cell, Layout, NodeRows, Public, Shown, Tensor, Visibility};
 use crate::model::{Kind, Model, Table};
-use crate::profile::{Profile, fixed};
+use crate::profile::{LIMB_BITS, Profile, fixed};
 
 /// Fixed columns that grow as rows are written.
 #[derive(Debug)]
 pub(crate) struct FixedColumns {
-    columns: Vec<Vec<i32>>,
+    columns: Vec<Vec<i64>>,
 }
 
 impl FixedColumns {
@@ -17,14 +17,14 @@ impl FixedColumns {
             columns: vec![Vec::new(); count],
         }
     }
-    pub(crate) fn set(&mut self, column: usize, row: usize, value: i32) {
+    pub(crate) fn set(&mut self, column: usize, row: usize, value: impl Into<i64>) {
         let column = &mut self.columns[column];
         if column.len() <= row {
             column.resize(row + 1, 0);
         }
-        column[row] = value;
+        column[row] = value.into();
     }
-    pub(crate) fn into_columns(self) -> Vec<Vec<i32>> {
+    pub(crate) fn into_columns(self) -> Vec<Vec<i64>> {
         self.columns
     }
 }
@@ -60,8 +60,8 @@ impl Walk {
                 .into_iter()
                 .enumerate()
             {
-                fixed.set(self.num, from_row + 1 + i, num.into());
-                fixed.set(self.den, from_row + i, den.into());
+                fixed.set(self.num, from_row + 1 + i, num);
+                fixed.set(self.den, from_row + i, den);
             }
         }
         self.last = Some((row, to));
@@ -75,7 +75,7 @@ impl Walk {
             self.last = Some((0, Monomial::default()));
         }
         self.advance(fixed, row, Monomial::default());
-        fixed.set(self.den, row, hold.1.into());
+        fixed.set(self.den, row, hold.1);
     }
 }
 
@@ -272,7 +272,7 @@ impl<'a> Activation<'a> {
                     fixed::SCALE_A,
                     row,
                     if linear.requantize {
-                        1 << self.model.shift
+                        1i64 << self.model.shift
                     } else {
                         1
                     },
@@ -323,13 +323,12 @@ impl<'a> Activation<'a> {
 }
 
 impl Layout {
-    /// Splits `b` into limbs as this layout's profile holds it.
-    pub(crate) fn limbs(&self, b: i64) -> [i64; 2] {
+    /// Limb `i` of a remainder as this layout's profile holds it.
+    pub(crate) fn limb(&self, b: i64, i: usize) -> i64 {
         if self.profile.limbs == 1 {
-            [b, 0]
+            b
         } else {
-            let base = 1i64 << crate::profile::LIMB_BITS;
-            [b & (base - 1), b >> crate::profile::LIMB_BITS]
+            (b >> (i as u32 * LIMB_BITS)) & ((1 << LIMB_BITS) - 1)
         }
     }
 }

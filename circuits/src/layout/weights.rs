@@ -154,7 +154,7 @@ struct Reader<'a> {
     target: Target<'a>,
     taps: HashMap<usize, Vec<scheme::Tap>>,
     /// `(output element, weight)` by input element, for sparse maps.
-    by_input: HashMap<u32, Vec<(u32, i32)>>,
+    by_input: HashMap<u32, Vec<(u32, i64)>>,
     positions_in: usize,
 }
 
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
             taps.entry(tap.plane).or_default().push(tap);
         }
         let term = &linear.terms[term];
-        let mut by_input: HashMap<u32, Vec<(u32, i32)>> = HashMap::new();
+        let mut by_input: HashMap<u32, Vec<(u32, i64)>> = HashMap::new();
         if let Op::Map { entries, .. } = &term.op {
             for (output, input, weight) in entries {
                 by_input.entry(*input).or_default().push((*output, *weight));
@@ -202,11 +202,8 @@ impl<'a> Reader<'a> {
     }
 
     fn tap_weights(&self, kernel: usize, plane: usize, channel: usize) -> Vec<(u32, i64)> {
-        let at = |output: usize, weight: i32| {
-            (
-                self.target.offset(output, 0).unwrap_or(0) as u32,
-                i64::from(weight),
-            )
+        let at = |output: usize, weight: i64| {
+            (self.target.offset(output, 0).unwrap_or(0) as u32, weight)
         };
         match self.op {
             Op::Conv(c) => {
@@ -245,7 +242,7 @@ impl<'a> Reader<'a> {
                     .filter_map(|(o, w)| {
                         let (channel, position) =
                             (*o as usize / positions, *o as usize % positions);
-                        Some((self.target.offset(channel, position)? as u32, i64::from(*w)))
+                        Some((self.target.offset(channel, position)? as u32, *w))
                     })
                     .collect()
             }

@@ -75,11 +75,11 @@ fn linear_bounds(
     linear: &Linear,
     channels: &[Vec<Range>],
 ) -> Result<(Bounds, Vec<Range>), BoundsError> {
-    let y = accumulators(model, node, linear, channels);
+    let (y, peak) = accumulators(model, node, linear, channels);
     let mut total: Option<Bounds> = None;
     let mut values = Vec::with_capacity(y.len());
     for (lo, hi) in y {
-        let reach = lo.abs().max(hi.abs());
+        let reach = lo.abs().max(hi.abs()).max(peak);
         if reach >= LIMIT {
             return Err(BoundsError {
                 node: node.name.clone(),
@@ -140,13 +140,13 @@ fn image(table: &Table, (lo, hi): Range) -> Range {
     }
 }
 
-/// Accumulator intervals, one a channel.
+/// Accumulator intervals, one a channel, and the greatest magnitude of a single product.
 fn accumulators(
     model: &Model,
     node: &Node,
     linear: &Linear,
     channels: &[Vec<Range>],
-) -> Vec<(i128, i128)> {
+) -> (Vec<(i128, i128)>, i128) {
     let count = node.shape.c;
     // Maps and biases of single elements are summed element by element, then joined over the channel.
     let per_element =
@@ -166,6 +166,7 @@ fn accumulators(
     } else {
         linear.bias.iter().map(|&b| wide(b)).collect()
     };
+    let mut peak = 0;
     for term in &linear.terms {
         add_term(
             term,
@@ -173,22 +174,26 @@ fn accumulators(
             &channels[term.source][term.channel..],
             &mut y,
             elements,
+            &mut peak,
         );
     }
-    y.chunks(elements)
-        .map(|e| {
-            e.iter()
-                .fold((i128::MAX, i128::MIN), |r, v| (r.0.min(v.0), r.1.max(v.1)))
-        })
-        .collect()
+    let channels = y.chunks(elements).map(|e| {
+        e.iter()
+            .fold((i128::MAX, i128::MIN), |r, v| (r.0.min(v.0), r.1.max(v.1)))
+    });
+    (channels.collect(), peak)
 }
 
-fn product(weight: i32, (lo, hi): Range) -> (i128, i128) {
+/// A product of its own may reach no further than a sum: only then do the sums of 2^28 of them fit 128 bits. One that
+/// reaches further leaves its mark in `peak`.
+fn product(weight: i64, (lo, hi): Range, peak: &mut i128) -> (i128, i128) {
     let (a, b) = (
         i128::from(weight) * i128::from(lo),
         i128::from(weight) * i128::from(hi),
     );
-    (a.min(b), a.max(b))
+    *peak = (*peak).max(a.abs()).max(b.abs());
+    let cut = |v: i128| v.clamp(-LIMIT, LIMIT);
+    (cut(a.min(b)), cut(a.max(b)))
 }
 
 fn add_term(
@@ -197,6 +202,7 @@ fn add_term(
     ranges: &[Range],
     y: &mut [(i128, i128)],
     elements: usize,
+    peak: &mut i128,
 ) {
     let plane = source.h * source.w;
     let mut add = |channel: usize, (lo, hi): (i128, i128)| {
@@ -219,7 +225,7 @@ fn add_term(
                 let mut sum = (0, 0);
                 for (i, &weight) in weights.iter().enumerate() {
                     let range = ranges[oc / group_out * group_in + i / taps];
-                    let part = product(weight, padded(range, window.is_padded()));
+                    let part = product(weight, padded(range, window.is_padded()), peak);
                     sum = (sum.0 + part.0, sum.1 + part.1);
                 }
                 add(oc, sum);
@@ -231,7 +237,7 @@ fn add_term(
                     .iter()
                     .enumerate()
                     .fold((0, 0), |sum: (i128, i128), (i, &weight)| {
-                        let part = product(weight, ranges[i / plane]);
+                        let part = product(weight, ranges[i / plane], peak);
                         (sum.0 + part.0, sum.1 + part.1)
                     });
                 add(feature, sum);
@@ -241,13 +247,13 @@ fn add_term(
             let taps = (pool.kernel.0 * pool.kernel.1) as i128;
             let is_padded = pool.pads != (0, 0, 0, 0);
             for (channel, &range) in ranges.iter().take(pool.channels).enumerate() {
-                let part = product(pool.multiplier, padded(range, is_padded));
+                let part = product(pool.multiplier, padded(range, is_padded), peak);
                 add(channel, (part.0 * taps, part.1 * taps));
             }
         }
         Op::Map { entries, .. } => {
             for &(out, input, weight) in entries {
-                let part = product(weight, ranges[input as usize / plane]);
+                let part = product(weight, ranges[input as usize / plane], peak);
                 let y = &mut y[out as usize];
                 *y = (y.0 + part.0, y.1 + part.1);
             }

@@ -161,16 +161,18 @@ impl Witness {
                 .sum()
         };
         let value = |column: usize, row: usize| layout.fixed[column].get(row).copied().unwrap_or(0);
+        let base = Fr::from(1 << LIMB_BITS);
         // Lane sums of every row, in parallel; the chains themselves are sequential.
         let sums: Vec<[Fr; 3]> = (0..last)
             .into_par_iter()
             .map(|row| {
                 let ha = fold(&self.lanes[p.a()], row);
                 let hc = fold(&self.lanes[p.c()], row);
-                let mut hb = fold(&self.lanes[p.b(0)], row);
-                if p.limbs == 2 {
-                    hb += Fr::from(1 << LIMB_BITS) * fold(&self.lanes[p.b(1)], row);
-                }
+                let hb = (0..p.limbs)
+                    .rev()
+                    .map(|limb| fold(&self.lanes[p.b(limb)], row))
+                    .reduce(|high, low| high * base + low)
+                    .expect("one limb at least");
                 let public = match value(fixed::INSTANCE, row) {
                     0 => Fr::ZERO,
                     sign => {
@@ -178,16 +180,15 @@ impl Witness {
                             0 => self.digests.iter().zip(&powers).map(|(d, p)| d * p).sum(),
                             _ => Fr::ZERO,
                         };
-                        field(i64::from(sign)) * (fold(&self.instance, row) + digests)
+                        field(sign) * (fold(&self.instance, row) + digests)
                     }
                 };
-                let scale_a = field(i64::from(value(fixed::SCALE_A, row)));
-                let produced =
-                    scale_a * ha + field(i64::from(value(fixed::SCALE_B, row))) * hb + public;
+                let scale_a = field(value(fixed::SCALE_A, row));
+                let produced = scale_a * ha + field(value(fixed::SCALE_B, row)) * hb + public;
                 let weights = (0..p.fixed_lanes)
                     .filter_map(|l| match value(fixed::LANE0 + l, row) {
                         0 => None,
-                        v => Some(field(i64::from(v)) * powers[l]),
+                        v => Some(field(v) * powers[l]),
                     })
                     .sum();
                 [produced, hc, weights]
@@ -214,7 +215,7 @@ impl Witness {
             }
             let [produced, hc, weights] = sums[row];
             let at = |column| value(column, row) as usize;
-            let produced = produced + field(i64::from(value(fixed::SCALE_A, row))) * mu;
+            let produced = produced + field(value(fixed::SCALE_A, row)) * mu;
             let mut consumed = if value(fixed::CONSUME, row) == 1 {
                 hc
             } else {

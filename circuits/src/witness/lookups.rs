@@ -24,20 +24,22 @@ pub(super) fn lay_out(layout: &Layout, tensors: Vec<Cells>) -> Witness {
         for lane in 0..p.lanes {
             lanes[p.a().start + lane][row] = cells.a[first + lane];
             lanes[p.c().start + lane][row] = cells.c[first + lane];
-            for limb in 0..p.limbs {
-                lanes[p.b(limb).start + lane][row] = cells.b[first + lane][limb];
-            }
+            let b = cells.b[first + lane];
             if looked_up {
                 lookups[lane][row] = cells.lookup[first + lane];
                 multiplicities[cells.lookup[first + lane] as usize] += 1;
                 for limb in 0..p.limbs {
+                    let value = layout.limb(b, limb);
                     let at = layout
                         .tables
-                        .limb_row(cells.b[first + lane][limb])
+                        .limb_row(value)
                         .expect("limbs are in range by construction");
+                    lanes[p.b(limb).start + lane][row] = value;
                     lookups[p.b(limb).start + lane][row] = at as u32;
                     multiplicities[at] += 1;
                 }
+            } else {
+                lanes[p.b(0).start + lane][row] = b;
             }
         }
     }

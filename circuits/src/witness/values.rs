@@ -56,7 +56,8 @@ pub enum WitnessError {
 #[derive(Debug, Default)]
 pub(super) struct Cells {
     pub(super) a: Vec<i64>,
-    pub(super) b: Vec<[i64; 2]>,
+    /// Remainders; where nothing is looked up the accumulator itself.
+    pub(super) b: Vec<i64>,
     pub(super) c: Vec<i64>,
     /// Public values of outputs.
     pub(super) public: Vec<i64>,
@@ -259,7 +260,7 @@ fn empty(layout: &Layout, tensor: &Tensor) -> Cells {
     let len = tensor.groups * tensor.order.len() * layout.profile.lanes;
     Cells {
         a: vec![0; len],
-        b: vec![[0; 2]; len],
+        b: vec![0; len],
         c: vec![0; len],
         public: vec![0; len],
         lookup: vec![0; len],
@@ -327,12 +328,12 @@ fn linear_cells(
                     cells.public[i] = y;
                 }
                 if linear.table == Table::Raw || row.cons.is_none() {
-                    cells.b[i] = [y, 0];
+                    cells.b[i] = y;
                     continue;
                 }
                 let x = y >> shift;
                 if linear.requantize {
-                    cells.b[i] = layout.limbs(y - (x << shift));
+                    cells.b[i] = y - (x << shift);
                 }
                 let (a, tag) = match window {
                     None => (x, tensor.tag),

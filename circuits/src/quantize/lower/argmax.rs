@@ -63,7 +63,7 @@ impl Lowering<'_> {
             vec![0; classes],
             top,
         );
-        let unit = classes as i32;
+        let unit = classes as i64;
         let entries = (0..classes as u32).map(|j| (j, j, unit)).collect();
         let keys = Term {
             source: tie,

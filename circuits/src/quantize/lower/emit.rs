@@ -65,7 +65,7 @@ impl Lowering<'_> {
             Some(_) => 1.0,
             None => out,
         };
-        let gain = f64::from(1u32 << self.options.shift);
+        let gain = (1u64 << self.options.shift) as f64;
         let coarser = self.coarsening(&mut pending, sums, gain);
         sums *= coarser;
         if function.is_none() {
@@ -137,7 +137,7 @@ impl Lowering<'_> {
     /// Turns a sum into public accumulators; returns the node and the scale of its integers.
     pub(super) fn emit_raw(&mut self, mut pending: Pending) -> (NodeId, f64) {
         // Nothing shifts these sums, so that they can be finer than the model's shift.
-        let gain = f64::from(1u32 << self.options.shift.max(RAW_FRACTION));
+        let gain = (1u64 << self.options.shift.max(RAW_FRACTION)) as f64;
         let step = Grid::new(self.options.bits.max(8), -1.0).scale(pending.range.overall());
         let step = step * self.coarsening(&mut pending, step, gain);
         let terms = self.integer_terms(&mut pending, step, gain);
@@ -214,7 +214,7 @@ impl Lowering<'_> {
 }
 
 /// An identity over `count` channels from `channel`, times a weight.
-pub(super) fn copy(source: NodeId, channel: usize, count: usize, weight: i32) -> model::Term {
+pub(super) fn copy(source: NodeId, channel: usize, count: usize, weight: i64) -> model::Term {
     let op = model::Op::Conv(model::Conv {
         cin: count,
         cout: count,
@@ -266,7 +266,7 @@ fn integer_bias(pending: &Pending, scale: f64, gain: f64) -> Vec<i64> {
 
 /// Weights are integers within range by now.
 fn integer_op(op: &Op) -> model::Op {
-    let integers = |weights: &[f64]| weights.iter().map(|&w| w as i32).collect();
+    let integers = |weights: &[f64]| weights.iter().map(|&w| w as i64).collect();
     match op {
         Op::Conv {
             cin,
@@ -297,13 +297,13 @@ fn integer_op(op: &Op) -> model::Op {
             kernel: window.kernel,
             stride: window.stride,
             pads: window.pads,
-            multiplier: *weight as i32,
+            multiplier: *weight as i64,
         }),
         Op::Map { out, entries } => {
             debug_assert!(entries.iter().all(|e| (e.0 as usize) < len(*out)));
             let entries = entries
                 .iter()
-                .map(|&(o, i, w)| (o, i, w as i32))
+                .map(|&(o, i, w)| (o, i, w as i64))
                 .filter(|e| e.2 != 0)
                 .collect();
             model::Op::Map { out: *out, entries }
