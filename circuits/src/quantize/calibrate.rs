@@ -233,7 +233,7 @@ impl Calibration {
                     ends.for_each(|v| *v = v.clamp(lo, hi));
                 }
                 // An input's range is what its format says: images end at 1 in every sample.
-                Method::MinMax if matches!(node.op, Op::Input) => {}
+                Method::MinMax if matches!(node.op, Op::Input | Op::Whole { .. }) => {}
                 Method::MinMax => range.widen(1.0 + HEADROOM / (self.items as f32).sqrt()),
             }
             Ok(range)

@@ -202,7 +202,7 @@ impl Onnx {
     }
 }
 
-fn value_info(name: &str, shape: &[i64]) -> ValueInfoProto {
+pub(crate) fn value_info(name: &str, shape: &[i64]) -> ValueInfoProto {
     let dim = |&size: &i64| Dimension {
         value: Some(match size {
             0 => dimension::Value::DimParam("N".into()),

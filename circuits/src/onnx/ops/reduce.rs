@@ -51,7 +51,7 @@ pub(super) fn reduce(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
 }
 
 /// The reduced axes in order: an attribute or an operand, all where there is neither.
-fn axes(ctx: &Builder, node: &NodeView, rank: usize) -> Result<Vec<usize>, ImportError> {
+pub(super) fn axes(ctx: &Builder, node: &NodeView, rank: usize) -> Result<Vec<usize>, ImportError> {
     let list = match (node.ints("axes"), ctx.optional(node, 1, "the axes")?) {
         (Some(list), _) => list.to_vec(),
         (None, Some(tensor)) => integers(node, &tensor)?,

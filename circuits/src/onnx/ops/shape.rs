@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tract_onnx::prelude::Tensor;
+use tract_onnx::prelude::{DatumType, Tensor};
 
 use crate::{
     graph::{NodeId, Op},
@@ -264,6 +264,11 @@ pub(super) fn dropout(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportEr
     };
     if training {
         return Err(node.form("it is in training mode; export the model in evaluation mode"));
+    }
+    if node.output(1).is_some() {
+        let shape = super::compose::shape_of(ctx, &ctx.value(node, 0)?);
+        let kept = super::compose::filled(node, &shape, 1.0, DatumType::Bool)?;
+        ctx.assign_output(node, 1, kept)?;
     }
     identity(ctx, node)
 }

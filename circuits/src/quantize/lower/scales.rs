@@ -23,6 +23,24 @@ impl Grid {
         }
     }
 
+    /// The integers of an element type, as many of them as `bits` can tell apart.
+    pub(super) fn whole(bits: u32, (least, most): (i64, i64), lo: f64) -> Grid {
+        let (lo, hi) = if least >= 0 || lo >= 0.0 {
+            (0, (1 << bits) - 1)
+        } else {
+            (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+        };
+        Grid {
+            lo: lo.max(least),
+            hi: hi.min(most),
+        }
+    }
+
+    /// True where a range lies within the grid at scale 1.
+    pub(super) fn holds(self, (lo, hi): (f64, f64)) -> bool {
+        self.lo as f64 <= lo && hi <= self.hi as f64
+    }
+
     /// The scale at which a range just fits; 1 for a range of zeros.
     pub(super) fn scale(self, (lo, hi): (f64, f64)) -> f64 {
         let reach = (hi / self.hi as f64).max(if self.lo < 0 {
@@ -117,5 +135,10 @@ mod tests {
         assert_eq!(Grid::new(8, -0.5), Grid { lo: -127, hi: 127 });
         assert_eq!(Grid::new(8, -0.5).scale((-2.54, 1.0)), 0.02);
         assert_eq!(Grid::new(8, 0.0).scale((0.0, 0.0)), 1.0);
+        assert_eq!(Grid::whole(8, (0, 1), 0.0), Grid { lo: 0, hi: 1 });
+        assert_eq!(Grid::whole(8, (0, 255), 0.0), Grid { lo: 0, hi: 255 });
+        let int8 = Grid::whole(8, (-128, 127), -3.0);
+        assert!(int8 == Grid { lo: -128, hi: 127 } && int8.holds((-128.0, 127.0)));
+        assert!(!Grid::whole(8, (i64::MIN, i64::MAX), 0.0).holds((0.0, 300.0)));
     }
 }
