@@ -80,6 +80,26 @@ pub fn evaluate(graph: &Graph, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
     values
 }
 
+/// The outputs for whole batches of inputs.
+///
+/// # Panics
+/// Where `inputs` does not hold one batch of the right length for each input of the graph.
+pub fn run(graph: &Graph, inputs: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let mut outputs = vec![Vec::new(); graph.outputs.len()];
+    for item in 0..graph.batch {
+        let of = |values: &'_ Vec<f32>| {
+            let len = values.len() / graph.batch;
+            item * len..(item + 1) * len
+        };
+        let items: Vec<&[f32]> = inputs.iter().map(|values| &values[of(values)]).collect();
+        let values = evaluate(graph, &items);
+        for (all, output) in outputs.iter_mut().zip(&graph.outputs) {
+            all.extend(&values[output.node]);
+        }
+    }
+    outputs
+}
+
 fn argmax(values: &[f32], last: bool) -> usize {
     let mut best = 0;
     for (i, &v) in values.iter().enumerate() {

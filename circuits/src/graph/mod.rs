@@ -10,7 +10,7 @@ mod fold;
 mod function;
 
 pub use activation::Activation;
-pub use eval::evaluate;
+pub use eval::{evaluate, run};
 pub use function::Function;
 
 use crate::geometry::Window;

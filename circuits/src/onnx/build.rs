@@ -32,6 +32,7 @@ pub(super) struct Builder {
     facts: HashMap<String, Fact>,
     opset: i64,
     masks: HashMap<NodeId, Mask>,
+    refused: Option<String>,
 }
 
 /// Elements of an item that a softmax leaves out, and the nodes that know of it.
@@ -61,6 +62,7 @@ pub(super) fn build(
         facts: analysis.facts,
         opset: parse::opset(model),
         masks: HashMap::new(),
+        refused: analysis.refused,
     };
     for (name, fact) in &builder.facts {
         if let Some(value) = &fact.value {
@@ -366,10 +368,13 @@ impl Builder {
     ) -> Result<Vec<usize>, ImportError> {
         let fact = node.output(i).and_then(|name| self.facts.get(name));
         let shape = fact.and_then(|fact| fact.shape.clone());
-        let shape = shape.ok_or_else(|| {
-            node.form(
+        let shape = shape.ok_or_else(|| match &self.refused {
+            Some(reason) => ImportError::Analysis {
+                reason: reason.clone(),
+            },
+            None => node.form(
                 "its output shape does not follow from the input shapes; fix all shapes at export",
-            )
+            ),
         })?;
         if shape.iter().product::<usize>() == 0
             || shape.iter().product::<usize>() % self.batch() != 0
@@ -424,6 +429,9 @@ impl Builder {
         taps: Vec<Vec<(usize, f32)>>,
     ) -> Result<NodeId, ImportError> {
         let item = taps.len() / self.batch();
+        if item == 0 {
+            return Err(node.mixes_batch());
+        }
         let len = self.graph.item_len(input);
         let mut entries: Vec<(u32, u32, f32)> = Vec::new();
         for (b, taps) in taps.chunks_exact(item).enumerate() {
@@ -455,9 +463,11 @@ impl Builder {
         mut values: Vec<f32>,
     ) -> Result<Vec<f32>, ImportError> {
         let item = values.len() / self.batch();
-        if values
-            .chunks_exact(item)
-            .any(|chunk| chunk != &values[..item])
+        if item == 0
+            || values.len() % self.batch() != 0
+            || values
+                .chunks_exact(item)
+                .any(|chunk| chunk != &values[..item])
         {
             return Err(node.mixes_batch());
         }

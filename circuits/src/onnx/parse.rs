@@ -8,10 +8,11 @@ use std::{
 
 use tract_onnx::{
     pb::{
-        GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto,
+        GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto,
         tensor_proto::DataType, tensor_shape_proto::dimension, type_proto,
     },
     prelude::{DatumType, Framework, InferenceFact, InferenceModelExt, Tensor},
+    tensor::load_tensor,
     tract_hir::infer::Factoid,
 };
 
@@ -54,6 +55,8 @@ pub(super) struct Input {
 /// What `tract` found out about a model.
 #[derive(Debug)]
 pub(super) struct Analysis {
+    /// Why the model as a whole was not analysed; then only the constants of the file are known.
+    pub(super) refused: Option<String>,
     /// By tensor name.
     pub(super) facts: HashMap<String, Fact>,
     /// In order.
@@ -146,22 +149,47 @@ fn check_size(tensor: &str, elements: u128) -> Result<(), ImportError> {
 /// Infers every shape with the batch fixed, and the value of every constant.
 pub(super) fn analyse(model: &ModelProto, batch: usize) -> Result<Analysis, ImportError> {
     let inputs = input_shapes(graph(model)?, batch)?;
-    let failed = |e: tract_onnx::prelude::TractError| ImportError::Analysis {
-        reason: format!("{e:#}"),
+    let whole = guarded("shape inference", || {
+        let (inferred, outlets) = infer(model, &inputs)?;
+        let fact = |(name, outlet)| Ok((name, Fact::from(inferred.outlet_fact(outlet)?)));
+        outlets.into_iter().map(fact).collect()
+    });
+    let whole = whole.map_err(|e| e.to_string());
+    let whole = whole
+        .and_then(|facts: tract_onnx::prelude::TractResult<_>| facts.map_err(|e| format!("{e:#}")));
+    // One operator in a form that `tract` does not know must not hide what it knows of all others: nodes are then
+    // looked at one by one.
+    let (facts, refused) = match whole {
+        Ok(facts) => (facts, None),
+        Err(reason) => (constants(model)?, Some(reason)),
     };
-    guarded("shape inference", || {
-        let (inferred, outlets) = infer(model, &inputs).map_err(failed)?;
-        let mut facts = HashMap::new();
-        for (name, outlet) in outlets {
-            let fact = inferred.outlet_fact(outlet).map_err(failed)?;
-            facts.insert(name, Fact::from(fact));
-        }
-        check_sizes(&facts)?;
-        Ok(Analysis {
-            facts,
-            inputs: inputs.clone(),
-        })
-    })?
+    check_sizes(&facts)?;
+    Ok(Analysis {
+        refused,
+        facts,
+        inputs,
+    })
+}
+
+/// The constants of the file.
+fn constants(model: &ModelProto) -> Result<HashMap<String, Fact>, ImportError> {
+    let framework = tract_onnx::onnx();
+    let load = |proto: &TensorProto| {
+        let failed = |reason| ImportError::Parse {
+            reason: format!("initializer `{}`: {reason}", proto.name),
+        };
+        let tensor = guarded("decoding", || {
+            load_tensor(&*framework.provider, proto, None)
+        })?;
+        let tensor = Arc::new(tensor.map_err(|e| failed(format!("{e:#}")))?);
+        let fact = Fact {
+            shape: Some(tensor.shape().to_vec()),
+            datum: Some(tensor.datum_type()),
+            value: Some(tensor),
+        };
+        Ok((proto.name.clone(), fact))
+    };
+    graph(model)?.initializer.iter().map(load).collect()
 }
 
 /// What follows about a node's outputs from what its operands turned out to be: for nodes behind one that `tract`

@@ -117,7 +117,7 @@ impl Calibration {
         Ok(calibration)
     }
 
-    /// Measures on deterministic noise, uniform in `[-1, 1]`: a stand-in that [`Calibration::is_random`] tells
+    /// Measures on deterministic noise, uniform in `[-1, 1]` (whole numbers: of one digit): a stand-in that [`Calibration::is_random`] tells
     /// of, for a model without calibration data.
     pub fn random(graph: &Graph) -> Calibration {
         let mut calibration = Calibration {
@@ -131,9 +131,13 @@ impl Calibration {
                 .inputs
                 .iter()
                 .map(|&id| {
-                    (0..graph.item_len(id))
-                        .map(|_| uniform(&mut state))
-                        .collect()
+                    let mut draw = || match graph.nodes[id].op {
+                        Op::Whole { lo, hi } => (uniform(&mut state) * 9.0)
+                            .round()
+                            .clamp(lo as f32, hi as f32),
+                        _ => uniform(&mut state),
+                    };
+                    (0..graph.item_len(id)).map(|_| draw()).collect()
                 })
                 .collect();
             let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();

@@ -287,19 +287,7 @@ impl Case {
 
 fn compare(graph: &Graph, sample: &[Vec<f32>], expected: &[Vec<f32>]) -> Result<(), String> {
     let calibration = Calibration::measure(graph, &[sample.to_vec()]).map_err(|e| e.to_string())?;
-    let items = |values: &[f32], at: usize| {
-        let len = values.len() / graph.batch;
-        values[at * len..(at + 1) * len].to_vec()
-    };
-    let mut float: Vec<Vec<f32>> = vec![Vec::new(); graph.outputs.len()];
-    for item in 0..graph.batch {
-        let inputs: Vec<Vec<f32>> = sample.iter().map(|v| items(v, item)).collect();
-        let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-        let values = graph::evaluate(graph, &inputs);
-        for (all, output) in float.iter_mut().zip(&graph.outputs) {
-            all.extend(&values[output.node]);
-        }
-    }
+    let float = graph::run(graph, sample);
     within("float graph", &float, expected, |_, _| 0.0, FLOAT_BOUND)?;
     let options = QuantizeOptions {
         bits: 14,

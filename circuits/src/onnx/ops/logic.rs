@@ -104,7 +104,6 @@ pub(super) fn choose(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
 /// not 0 is 1; to integers fractions are cut off.
 pub(super) fn cast(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
     use tract_onnx::pb::tensor_proto::DataType;
-    let x = ctx.node(node, 0)?;
     let to = match node.op().as_str() {
         "CastLike" => ctx.datum(node, 1),
         _ => node
@@ -117,6 +116,16 @@ pub(super) fn cast(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError
     let to = to.ok_or_else(|| {
         node.form("its type is not supported; supported are Float, Double, Float16, the integers and Bool")
     })?;
+    let x = match ctx.value(node, 0)? {
+        Value::Node(x) => x,
+        Value::Constant(tensor) => {
+            let tensor = tensor
+                .cast_to_dt(to)
+                .map_err(|e| node.form(e.to_string()))?;
+            let tensor = std::sync::Arc::new(tensor.into_owned());
+            return ctx.assign(node, Value::Constant(tensor));
+        }
+    };
     let id = match ctx.is_whole(node, 0) || ctx.is_index(x) || to.is_float() {
         true if to != DatumType::Bool => x,
         _ if to == DatumType::Bool => {

@@ -8,9 +8,13 @@ use crate::{
     onnx::{
         ImportError,
         attributes::NodeView,
+        broadcast::broadcast,
         build::{Builder, Value, finite},
     },
 };
+
+/// Weights of a product with many constant matrices.
+const MAX_TAPS: usize = 1 << 24;
 
 /// A constant matrix, row-major.
 struct Matrix {
@@ -55,6 +59,18 @@ impl Matrix {
 pub(super) fn matmul(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
     let shape = ctx.output_shape(node, 0)?;
     match (ctx.value(node, 0)?, ctx.value(node, 1)?) {
+        (Value::Node(x), Value::Constant(w)) if is_batched(&w) => {
+            let id = batched(ctx, node, x, &w)?;
+            let id = reshaped(ctx, node, id, &shape);
+            ctx.assign(node, Value::Node(id))
+        }
+        (Value::Constant(w), Value::Node(x)) if is_batched(&w) && ctx.shape(x).len() >= 2 => {
+            // A·X = (Xᵀ·Aᵀ)ᵀ
+            let x = swap_last(ctx, node, x)?;
+            let y = batched(ctx, node, x, &transposed(node, &w)?)?;
+            let y = swap_last(ctx, node, y)?;
+            ctx.assign(node, Value::Node(y))
+        }
         (Value::Node(x), Value::Constant(w)) => {
             let id = product(ctx, node, x, Matrix::new(node, &w)?, shape)?;
             ctx.assign(node, Value::Node(id))
@@ -77,6 +93,67 @@ pub(super) fn matmul(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
         }
         _ => Err(node.form("operands without axes or without elements")),
     }
+}
+
+/// More than one matrix.
+fn is_batched(w: &Tensor) -> bool {
+    let lead = w.shape().len().saturating_sub(2);
+    w.shape()[..lead].iter().any(|&size| size != 1)
+}
+
+/// A constant with its last two axes swapped.
+fn transposed(node: &NodeView, w: &Tensor) -> Result<Tensor, ImportError> {
+    let mut perm: Vec<usize> = (0..w.shape().len()).collect();
+    let rank = perm.len();
+    perm.swap(rank - 2, rank - 1);
+    let w = w.clone().permute_axes(&perm);
+    w.map_err(|e| node.form(e.to_string()))
+}
+
+/// Products with many constant matrices: a sparse map.
+fn batched(
+    ctx: &mut Builder,
+    node: &NodeView,
+    x: NodeId,
+    w: &Tensor,
+) -> Result<NodeId, ImportError> {
+    let from = match ctx.shape(x) {
+        [k] => vec![1, *k],
+        shape => shape.to_vec(),
+    };
+    let (rank, wide) = (from.len(), w.shape().len());
+    let (rows, inner) = (from[rank - 2], from[rank - 1]);
+    let (depth, columns) = (w.shape()[wide - 2], w.shape()[wide - 1]);
+    let lead = super::elementwise::joint_shape(node, &from[..rank - 2], &w.shape()[..wide - 2])?;
+    let of = |shape: &[usize]| {
+        broadcast(&shape[..shape.len() - 2], &lead)
+            .ok_or_else(|| node.form("its operands do not broadcast"))
+    };
+    let (places, matrices) = (of(&from)?, of(w.shape())?);
+    if inner != depth {
+        return Err(node.form(format!(
+            "operands of shapes {from:?} and {:?} do not multiply",
+            w.shape()
+        )));
+    }
+    if places.len() * rows * columns * inner > MAX_TAPS {
+        return Err(node.form(format!(
+            "products with many matrices take more than {MAX_TAPS} weights; split them"
+        )));
+    }
+    let values = finite(node, w)?;
+    let mut taps = Vec::with_capacity(places.len() * rows * columns);
+    for (&place, &matrix) in places.iter().zip(&matrices) {
+        for row in 0..rows {
+            let first = (place * rows + row) * inner;
+            for column in 0..columns {
+                let weight = |k: usize| values[(matrix * inner + k) * columns + column];
+                taps.push((0..inner).map(|k| (first + k, weight(k))).collect());
+            }
+        }
+    }
+    let shape = [&lead[..], &[rows, columns]].concat();
+    ctx.linear_map(node, x, shape, taps)
 }
 
 /// `A·B` of computed operands; a vector is a row on the left and a column on the right.

@@ -119,14 +119,18 @@ fn windowed_of(
         (kernel[0], kernel[1])
     };
     let window = images.window(node, kernel)?;
-    let output = match *ctx.output_shape(node, 0)? {
-        [_, _, w] if images.rank == 1 => (1, w),
-        [_, _, h, w] if images.rank == 2 => (h, w),
-        _ => return Err(node.form("its output has another rank than its input")),
-    };
     let floor = window
         .output()
         .ok_or_else(|| node.form("its kernel is larger than the padded input"))?;
+    let output = match ctx.output_shape(node, 0) {
+        // Inference does not know LpPool.
+        Err(_) if node.int("ceil_mode").unwrap_or(0) == 0 => floor,
+        shape => match *shape? {
+            [_, _, w] if images.rank == 1 => (1, w),
+            [_, _, h, w] if images.rank == 2 => (h, w),
+            _ => return Err(node.form("its output has another rank than its input")),
+        },
+    };
     let up = if node.int("ceil_mode").unwrap_or(0) != 0 {
         1
     } else {

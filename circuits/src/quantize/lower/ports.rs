@@ -39,7 +39,7 @@ impl Lowering<'_> {
             hi: most,
         } = self.graph.nodes[id].op
         {
-            let whole = Grid::whole(self.options.bits, (least, most), lo);
+            let whole = Grid::whole(self.options.bits, (least, most), (lo, hi));
             if whole.holds((lo, hi)) {
                 (grid, scale) = (whole, 1.0);
             }
