@@ -4,11 +4,19 @@
 mod conformance;
 #[path = "model_ops/functions.rs"]
 mod functions;
+#[path = "model_ops/matrices.rs"]
+mod matrices;
 mod model_support;
 #[path = "model_ops/moves.rs"]
 mod moves;
+#[path = "model_ops/normalizations.rs"]
+mod normalizations;
 #[path = "model_ops/products.rs"]
 mod products;
+#[path = "model_ops/recurrent.rs"]
+mod recurrent;
+#[path = "model_ops/whole.rs"]
+mod whole;
 
 use model_support::{Onnx, agrees};
 use tensorseal_circuits::model::{Kind, Linear, Model, Op, Table};

@@ -115,6 +115,17 @@ pub enum Activation {
     Ceil,
     /// Nearest integer, halves to even.
     Round,
+    /// `x` without its fraction.
+    Trunc,
+    /// 1 where `lo ≤ x ≤ hi`, else 0; the other way round where not `inside`.
+    Indicator {
+        /// Least argument of the interval.
+        lo: f32,
+        /// Greatest argument of the interval.
+        hi: f32,
+        /// The value is 1 inside the interval.
+        inside: bool,
+    },
     /// Any function made of these, constants, sums and products.
     Composed(Arc<Function>),
 }
@@ -182,6 +193,11 @@ impl Activation {
             A::Floor => x.floor(),
             A::Ceil => x.ceil(),
             A::Round => x.round_ties_even(),
+            A::Trunc => x.trunc(),
+            A::Indicator { lo, hi, inside } => {
+                let within = f64::from(*lo) <= x && x <= f64::from(*hi);
+                f64::from(u8::from(within == *inside))
+            }
             A::Composed(function) => function.eval(x),
         }
     }
@@ -212,7 +228,7 @@ impl Activation {
         match self {
             A::Clip { lo, hi } => (f64::from(*lo), f64::from(*hi)),
             A::LeakyRelu { alpha } if *alpha <= 0.0 => (0.0, infinity),
-            A::Sigmoid | A::HardSigmoid { .. } => (0.0, 1.0),
+            A::Sigmoid | A::HardSigmoid { .. } | A::Indicator { .. } => (0.0, 1.0),
             A::Tanh | A::Erf | A::Softsign | A::Sin | A::Cos | A::Sign => (-1.0, 1.0),
             A::Exp | A::Sqrt | A::Softplus | A::Abs | A::Acos | A::Acosh => (0.0, infinity),
             A::Cosh => (1.0, infinity),
@@ -244,7 +260,7 @@ impl Activation {
             } => *alpha >= 0.0 && *gamma >= 0.0 && *width > 0.0,
             A::Clip { .. } | A::Sigmoid | A::Tanh | A::Exp | A::Log | A::Sqrt | A::Erf => true,
             A::Softplus | A::Softsign | A::Asin | A::Atan | A::Sinh | A::Asinh => true,
-            A::Acosh | A::Atanh | A::Sign | A::Floor | A::Ceil | A::Round => true,
+            A::Acosh | A::Atanh | A::Sign | A::Floor | A::Ceil | A::Round | A::Trunc => true,
             _ => false,
         }
     }
@@ -254,7 +270,13 @@ impl Activation {
         use Activation as A;
         matches!(
             self,
-            A::Sign | A::Floor | A::Ceil | A::Round | A::ThresholdedRelu { .. }
+            A::Sign
+                | A::Floor
+                | A::Ceil
+                | A::Round
+                | A::Trunc
+                | A::ThresholdedRelu { .. }
+                | A::Indicator { .. }
         )
     }
 

@@ -1,6 +1,6 @@
 //! Evaluation in `f32`, one batch item at a time: what calibration measures.
 
-use super::{Conv, Graph, Op, Pool, PoolKind};
+use super::{Contract, Conv, Graph, Op, Pool, PoolKind};
 
 /// The item of every node's tensor for one item of every input.
 ///
@@ -16,7 +16,7 @@ pub fn evaluate(graph: &Graph, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
     for (id, node) in graph.nodes.iter().enumerate() {
         let arg = |i: usize| values[node.inputs[i]].as_slice();
         let value = match &node.op {
-            Op::Input => {
+            Op::Input | Op::Whole { .. } => {
                 let at = graph
                     .inputs
                     .iter()
@@ -57,6 +57,7 @@ pub fn evaluate(graph: &Graph, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
                     .collect()
             }
             Op::Mul => arg(0).iter().zip(arg(1)).map(|(a, b)| a * b).collect(),
+            Op::Contract(sizes) => contract(*sizes, arg(0), arg(1)),
             Op::Map(entries) => {
                 let mut out = vec![0.0; graph.item_len(id)];
                 for &(o, i, weight) in entries {
@@ -79,6 +80,26 @@ pub fn evaluate(graph: &Graph, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
     values
 }
 
+/// The outputs for whole batches of inputs.
+///
+/// # Panics
+/// Where `inputs` does not hold one batch of the right length for each input of the graph.
+pub fn run(graph: &Graph, inputs: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let mut outputs = vec![Vec::new(); graph.outputs.len()];
+    for item in 0..graph.batch {
+        let of = |values: &'_ Vec<f32>| {
+            let len = values.len() / graph.batch;
+            item * len..(item + 1) * len
+        };
+        let items: Vec<&[f32]> = inputs.iter().map(|values| &values[of(values)]).collect();
+        let values = evaluate(graph, &items);
+        for (all, output) in outputs.iter_mut().zip(&graph.outputs) {
+            all.extend(&values[output.node]);
+        }
+    }
+    outputs
+}
+
 fn argmax(values: &[f32], last: bool) -> usize {
     let mut best = 0;
     for (i, &v) in values.iter().enumerate() {
@@ -87,6 +108,23 @@ fn argmax(values: &[f32], last: bool) -> usize {
         }
     }
     best
+}
+
+fn contract(sizes: Contract, a: &[f32], b: &[f32]) -> Vec<f32> {
+    let Contract {
+        groups,
+        rows,
+        columns,
+        inner,
+    } = sizes;
+    let mut out = Vec::with_capacity(groups * rows * columns);
+    for g in 0..groups {
+        for row in a[g * rows * inner..(g + 1) * rows * inner].chunks_exact(inner) {
+            let others = b[g * columns * inner..(g + 1) * columns * inner].chunks_exact(inner);
+            out.extend(others.map(|other| row.iter().zip(other).map(|(a, b)| a * b).sum::<f32>()));
+        }
+    }
+    out
 }
 
 fn matmul(rows: usize, k: usize, n: usize, weights: &[f32], x: &[f32]) -> Vec<f32> {

@@ -10,7 +10,7 @@ mod fold;
 mod function;
 
 pub use activation::Activation;
-pub use eval::evaluate;
+pub use eval::{evaluate, run};
 pub use function::Function;
 
 use crate::geometry::Window;
@@ -27,7 +27,7 @@ pub struct Graph {
     pub batch: usize,
     /// Nodes in topological order.
     pub nodes: Vec<Node>,
-    /// The [`Op::Input`] nodes, in ONNX order.
+    /// The [`Op::Input`] and [`Op::Whole`] nodes, in ONNX order.
     pub inputs: Vec<NodeId>,
     /// The outputs, in ONNX order.
     pub outputs: Vec<Output>,
@@ -64,6 +64,13 @@ pub type Cell = Option<(u32, u32)>;
 pub enum Op {
     /// A model input.
     Input,
+    /// A model input of whole numbers, and what its element type can hold; truth values are 0 and 1.
+    Whole {
+        /// Least value.
+        lo: i64,
+        /// Greatest value.
+        hi: i64,
+    },
     /// Convolution over an item `[c, h, w]`.
     Conv(Conv),
     /// `[rows, k]` times constant weights `[k, n]`.
@@ -95,6 +102,8 @@ pub enum Op {
     },
     /// Product of two tensors of one shape.
     Mul,
+    /// Products of matrices, both computed.
+    Contract(Contract),
     /// A sparse linear map of an item: `(output element, input element, weight)`, sorted by output.
     Map(Vec<(u32, u32, f32)>),
     /// Moves elements: element `i` of the output item is `cells[i]`.
@@ -121,6 +130,19 @@ pub struct Conv {
     pub weights: Vec<f32>,
     /// One a channel; empty where there is none.
     pub bias: Vec<f32>,
+}
+
+/// `[groups, rows, inner]` times `[groups, columns, inner]`, summed over `inner`: `[groups, rows, columns]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contract {
+    /// Pairs of matrices.
+    pub groups: usize,
+    /// Rows of the first matrix.
+    pub rows: usize,
+    /// Rows of the second matrix.
+    pub columns: usize,
+    /// Columns of both.
+    pub inner: usize,
 }
 
 /// Maximum or mean over windows.

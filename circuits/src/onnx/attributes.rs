@@ -87,6 +87,18 @@ impl<'a> NodeView<'a> {
         self.attribute(name).map(|a| a.ints.as_slice())
     }
 
+    /// List of floats.
+    pub(super) fn floats(&self, name: &str) -> Option<&'a [f32]> {
+        self.attribute(name).map(|a| a.floats.as_slice())
+    }
+
+    /// List of strings.
+    pub(super) fn strings(&self, name: &str) -> Option<Vec<String>> {
+        let text = |s: &Vec<u8>| String::from_utf8_lossy(s).into_owned();
+        self.attribute(name)
+            .map(|a| a.strings.iter().map(text).collect())
+    }
+
     /// String attribute.
     pub(super) fn string(&self, name: &str) -> Option<String> {
         self.attribute(name)

@@ -2,13 +2,16 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tract_onnx::{pb::ModelProto, prelude::Tensor};
+use tract_onnx::{
+    pb::{ModelProto, NodeProto},
+    prelude::{DatumType, Tensor},
+};
 
 use super::{
     ImportError, ImportOptions,
     attributes::NodeView,
     ops,
-    parse::{self, Analysis},
+    parse::{self, Analysis, Fact},
 };
 use crate::graph::{Activation, Cell, Function, Graph, Node, NodeId, Op, Output};
 
@@ -23,16 +26,25 @@ pub(super) enum Value {
 
 /// The graph under construction.
 #[derive(Debug)]
-pub(super) struct Builder<'a> {
+pub(super) struct Builder {
     graph: Graph,
     values: HashMap<String, Value>,
-    analysis: &'a Analysis,
+    facts: HashMap<String, Fact>,
     opset: i64,
+    masks: HashMap<NodeId, Mask>,
+    refused: Option<String>,
+}
+
+/// Elements of an item that a softmax leaves out, and the nodes that know of it.
+#[derive(Debug)]
+struct Mask {
+    left_out: Vec<bool>,
+    readers: Vec<NodeId>,
 }
 
 pub(super) fn build(
     model: &ModelProto,
-    analysis: &Analysis,
+    analysis: Analysis,
     options: &ImportOptions,
 ) -> Result<Graph, ImportError> {
     let onnx = parse::graph(model)?;
@@ -47,23 +59,27 @@ pub(super) fn build(
     let mut builder = Builder {
         graph,
         values: HashMap::new(),
-        analysis,
+        facts: analysis.facts,
         opset: parse::opset(model),
+        masks: HashMap::new(),
+        refused: analysis.refused,
     };
-    for (name, fact) in &analysis.facts {
+    for (name, fact) in &builder.facts {
         if let Some(value) = &fact.value {
             builder
                 .values
                 .insert(name.clone(), Value::Constant(value.clone()));
         }
     }
-    for (name, shape) in &analysis.inputs {
-        let id = builder.push(name, Vec::new(), shape.clone(), Op::Input);
+    for input in &analysis.inputs {
+        let op = whole(input.datum).map_or(Op::Input, |(lo, hi)| Op::Whole { lo, hi });
+        let id = builder.push(&input.name, Vec::new(), input.shape.clone(), op);
         builder.graph.inputs.push(id);
-        builder.values.insert(name.clone(), Value::Node(id));
+        builder.values.insert(input.name.clone(), Value::Node(id));
     }
-    for node in &onnx.node {
-        let node = NodeView::new(node);
+    for proto in &onnx.node {
+        let node = NodeView::new(proto);
+        builder.complete(&node, proto)?;
         if !node
             .outputs()
             .all(|name| matches!(builder.values.get(name), Some(Value::Constant(_))))
@@ -84,12 +100,111 @@ pub(super) fn build(
             }
         }
     }
+    builder.check_masks()?;
     builder.graph.simplify();
     ops::check_argmax(&builder.graph)?;
     Ok(builder.graph)
 }
 
-impl Builder<'_> {
+/// What an integer or truth value can be; `None` for floats.
+fn whole(datum: DatumType) -> Option<(i64, i64)> {
+    Some(match datum {
+        DatumType::Bool => (0, 1),
+        DatumType::U8 => (0, u8::MAX.into()),
+        DatumType::I8 => (i8::MIN.into(), i8::MAX.into()),
+        DatumType::U16 => (0, u16::MAX.into()),
+        DatumType::I16 => (i16::MIN.into(), i16::MAX.into()),
+        DatumType::U32 | DatumType::U64 => (0, u32::MAX.into()),
+        DatumType::I32 | DatumType::I64 => (i32::MIN.into(), i32::MAX.into()),
+        _ => return None,
+    })
+}
+
+impl Builder {
+    /// Infers what is not known about a node's outputs yet, from its operands.
+    fn complete(&mut self, node: &NodeView, proto: &NodeProto) -> Result<(), ImportError> {
+        let is_known = |name: &str| self.facts.get(name).is_some_and(|f| f.shape.is_some());
+        if node.outputs().all(is_known) {
+            return Ok(());
+        }
+        let mut operands = Vec::new();
+        for name in node.inputs().iter().filter(|name| !name.is_empty()) {
+            let mut fact = self.facts.get(name).cloned().unwrap_or_default();
+            match self.values.get(name) {
+                Some(Value::Node(id)) => {
+                    fact.shape = Some(self.shape(*id).to_vec());
+                    fact.datum.get_or_insert(DatumType::F32);
+                }
+                Some(Value::Constant(tensor)) => fact.value = Some(tensor.clone()),
+                None => {}
+            }
+            operands.push((name.as_str(), fact));
+        }
+        for (name, fact) in parse::infer_node(self.opset, proto, &operands)? {
+            if let Some(value) = &fact.value {
+                self.values
+                    .insert(name.clone(), Value::Constant(value.clone()));
+            }
+            self.facts.insert(name, fact);
+        }
+        Ok(())
+    }
+
+    /// Elements of an item that a mask leaves out of a softmax over this tensor.
+    pub(super) fn left_out(&self, id: NodeId) -> Option<&[bool]> {
+        self.masks.get(&id).map(|mask| mask.left_out.as_slice())
+    }
+
+    /// Leaves elements of an item out of a softmax over this tensor; no other node may read it.
+    pub(super) fn leave_out(&mut self, id: NodeId, left_out: Vec<bool>) {
+        let readers = Vec::new();
+        self.masks.insert(id, Mask { left_out, readers });
+    }
+
+    /// Lets a node read a tensor in spite of its mask.
+    pub(super) fn may_read(&mut self, id: NodeId, reader: NodeId) {
+        if let Some(mask) = self.masks.get_mut(&id) {
+            mask.readers.push(reader);
+        }
+    }
+
+    /// Refuses what reads a masked tensor and does not leave elements out.
+    fn check_masks(&self) -> Result<(), ImportError> {
+        for (&id, mask) in &self.masks {
+            let reads = |(reader, node): (usize, &Node)| {
+                node.inputs.contains(&id) && !mask.readers.contains(&reader)
+            };
+            let is_output = self.graph.outputs.iter().any(|output| output.node == id);
+            if is_output || self.graph.nodes.iter().enumerate().any(reads) {
+                return Err(ImportError::Form {
+                    node: self.graph.nodes[id].name.clone(),
+                    op: "mask".into(),
+                    reason: "it adds a constant of -∞ or below -1e8, which only Softmax may read"
+                        .into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Element type of operand `i`, where it is known.
+    pub(super) fn datum(&self, node: &NodeView, i: usize) -> Option<DatumType> {
+        self.facts.get(node.input(i)?)?.datum
+    }
+
+    /// True where operand `i` is of integers or truth values.
+    pub(super) fn is_whole(&self, node: &NodeView, i: usize) -> bool {
+        self.datum(node, i)
+            .is_some_and(|d| whole(d).is_some() || d == DatumType::TDim)
+    }
+
+    /// Says of which element type output `i` is, where inference does not.
+    pub(super) fn set_datum(&mut self, node: &NodeView, i: usize, datum: DatumType) {
+        if let Some(name) = node.output(i) {
+            self.facts.entry(name.to_owned()).or_default().datum = Some(datum);
+        }
+    }
+
     /// Items of a batch.
     pub(super) fn batch(&self) -> usize {
         self.graph.batch
@@ -251,14 +366,15 @@ impl Builder<'_> {
         node: &NodeView,
         i: usize,
     ) -> Result<Vec<usize>, ImportError> {
-        let fact = node
-            .output(i)
-            .and_then(|name| self.analysis.facts.get(name));
+        let fact = node.output(i).and_then(|name| self.facts.get(name));
         let shape = fact.and_then(|fact| fact.shape.clone());
-        let shape = shape.ok_or_else(|| {
-            node.form(
+        let shape = shape.ok_or_else(|| match &self.refused {
+            Some(reason) => ImportError::Analysis {
+                reason: reason.clone(),
+            },
+            None => node.form(
                 "its output shape does not follow from the input shapes; fix all shapes at export",
-            )
+            ),
         })?;
         if shape.iter().product::<usize>() == 0
             || shape.iter().product::<usize>() % self.batch() != 0
@@ -313,6 +429,9 @@ impl Builder<'_> {
         taps: Vec<Vec<(usize, f32)>>,
     ) -> Result<NodeId, ImportError> {
         let item = taps.len() / self.batch();
+        if item == 0 {
+            return Err(node.mixes_batch());
+        }
         let len = self.graph.item_len(input);
         let mut entries: Vec<(u32, u32, f32)> = Vec::new();
         for (b, taps) in taps.chunks_exact(item).enumerate() {
@@ -344,9 +463,11 @@ impl Builder<'_> {
         mut values: Vec<f32>,
     ) -> Result<Vec<f32>, ImportError> {
         let item = values.len() / self.batch();
-        if values
-            .chunks_exact(item)
-            .any(|chunk| chunk != &values[..item])
+        if item == 0
+            || values.len() % self.batch() != 0
+            || values
+                .chunks_exact(item)
+                .any(|chunk| chunk != &values[..item])
         {
             return Err(node.mixes_batch());
         }

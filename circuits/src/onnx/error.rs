@@ -67,9 +67,9 @@ pub enum ImportError {
         /// Size asked for.
         batch: usize,
     },
-    /// An input that is not `f32`.
+    /// An input that is not of numbers.
     #[error(
-        "input `{input}`: element type {got} is not supported; export the model with float32 inputs"
+        "input `{input}`: element type {got} is not supported; export the model with inputs of floats, integers or truth values"
     )]
     InputType {
         /// Input name.

@@ -47,5 +47,5 @@ pub fn import(bytes: &[u8], options: &ImportOptions) -> Result<Graph, ImportErro
     let model = parse::decode(bytes)?;
     ops::check_operators(parse::graph(&model)?)?;
     let analysed = parse::analyse(&model, options.batch)?;
-    parse::guarded("the import", || build::build(&model, &analysed, options))?
+    parse::guarded("the import", || build::build(&model, analysed, options))?
 }

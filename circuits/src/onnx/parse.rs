@@ -8,10 +8,11 @@ use std::{
 
 use tract_onnx::{
     pb::{
-        self, GraphProto, ModelProto, tensor_proto::DataType, tensor_shape_proto::dimension,
-        type_proto,
+        GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto,
+        tensor_proto::DataType, tensor_shape_proto::dimension, type_proto,
     },
-    prelude::{Framework, InferenceFact, InferenceModelExt, Tensor},
+    prelude::{DatumType, Framework, InferenceFact, InferenceModelExt, Tensor},
+    tensor::load_tensor,
     tract_hir::infer::Factoid,
 };
 
@@ -20,20 +21,46 @@ use super::ImportError;
 /// Elements that one tensor may have: 2^28, a gibibyte of `f32`.
 pub(super) const MAX_ELEMENTS: usize = 1 << 28;
 
-/// Shape and, where it is a constant, value of a named tensor.
+/// Shape, element type and, where it is a constant, value of a named tensor.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fact {
     pub(super) shape: Option<Vec<usize>>,
+    pub(super) datum: Option<DatumType>,
     pub(super) value: Option<Arc<Tensor>>,
+}
+
+impl From<&InferenceFact> for Fact {
+    fn from(fact: &InferenceFact) -> Fact {
+        let shape = fact.shape.concretize().and_then(|dims| {
+            dims.iter()
+                .map(|d| d.as_i64().and_then(|d| usize::try_from(d).ok()))
+                .collect()
+        });
+        Fact {
+            shape,
+            datum: fact.datum_type.concretize(),
+            value: fact.value.concretize(),
+        }
+    }
+}
+
+/// A graph input that is not an initializer.
+#[derive(Clone, Debug)]
+pub(super) struct Input {
+    pub(super) name: String,
+    pub(super) shape: Vec<usize>,
+    pub(super) datum: DatumType,
 }
 
 /// What `tract` found out about a model.
 #[derive(Debug)]
 pub(super) struct Analysis {
+    /// Why the model as a whole was not analysed; then only the constants of the file are known.
+    pub(super) refused: Option<String>,
     /// By tensor name.
     pub(super) facts: HashMap<String, Fact>,
-    /// Graph inputs that are not initializers, with their shapes, in order.
-    pub(super) inputs: Vec<(String, Vec<usize>)>,
+    /// In order.
+    pub(super) inputs: Vec<Input>,
 }
 
 /// Runs code of a dependency; a panic becomes an error.
@@ -122,40 +149,108 @@ fn check_size(tensor: &str, elements: u128) -> Result<(), ImportError> {
 /// Infers every shape with the batch fixed, and the value of every constant.
 pub(super) fn analyse(model: &ModelProto, batch: usize) -> Result<Analysis, ImportError> {
     let inputs = input_shapes(graph(model)?, batch)?;
-    let failed = |e: tract_onnx::prelude::TractError| ImportError::Analysis {
-        reason: format!("{e:#}"),
+    let whole = guarded("shape inference", || {
+        let (inferred, outlets) = infer(model, &inputs)?;
+        let fact = |(name, outlet)| Ok((name, Fact::from(inferred.outlet_fact(outlet)?)));
+        outlets.into_iter().map(fact).collect()
+    });
+    let whole = whole.map_err(|e| e.to_string());
+    let whole = whole
+        .and_then(|facts: tract_onnx::prelude::TractResult<_>| facts.map_err(|e| format!("{e:#}")));
+    // One operator in a form that `tract` does not know must not hide what it knows of all others: nodes are then
+    // looked at one by one.
+    let (facts, refused) = match whole {
+        Ok(facts) => (facts, None),
+        Err(reason) => (constants(model)?, Some(reason)),
     };
-    guarded("shape inference", || {
-        let (inferred, outlets) = infer(model, &inputs).map_err(failed)?;
-        let mut facts = HashMap::new();
-        for (name, outlet) in outlets {
-            let fact = inferred.outlet_fact(outlet).map_err(failed)?;
-            let shape = fact.shape.concretize().and_then(|dims| {
-                dims.iter()
-                    .map(|d| d.as_i64().and_then(|d| usize::try_from(d).ok()))
-                    .collect()
-            });
-            facts.insert(
-                name,
-                Fact {
-                    shape,
-                    value: fact.value.concretize(),
-                },
-            );
+    check_sizes(&facts)?;
+    Ok(Analysis {
+        refused,
+        facts,
+        inputs,
+    })
+}
+
+/// The constants of the file.
+fn constants(model: &ModelProto) -> Result<HashMap<String, Fact>, ImportError> {
+    let framework = tract_onnx::onnx();
+    let load = |proto: &TensorProto| {
+        let failed = |reason| ImportError::Parse {
+            reason: format!("initializer `{}`: {reason}", proto.name),
+        };
+        let tensor = guarded("decoding", || {
+            load_tensor(&*framework.provider, proto, None)
+        })?;
+        let tensor = Arc::new(tensor.map_err(|e| failed(format!("{e:#}")))?);
+        let fact = Fact {
+            shape: Some(tensor.shape().to_vec()),
+            datum: Some(tensor.datum_type()),
+            value: Some(tensor),
+        };
+        Ok((proto.name.clone(), fact))
+    };
+    graph(model)?.initializer.iter().map(load).collect()
+}
+
+/// What follows about a node's outputs from what its operands turned out to be: for nodes behind one that `tract`
+/// does not know. Empty where it fails.
+pub(super) fn infer_node(
+    opset: i64,
+    node: &NodeProto,
+    operands: &[(&str, Fact)],
+) -> Result<HashMap<String, Fact>, ImportError> {
+    let output = node.output.iter().filter(|name| !name.is_empty());
+    let output = output.map(|name| ValueInfoProto {
+        name: name.clone(),
+        ..ValueInfoProto::default()
+    });
+    let version = OperatorSetIdProto {
+        domain: String::new(),
+        version: opset,
+    };
+    let model = ModelProto {
+        opset_import: vec![version],
+        graph: Some(GraphProto {
+            node: vec![node.clone()],
+            output: output.collect(),
+            ..GraphProto::default()
+        }),
+        ..ModelProto::default()
+    };
+    let facts = guarded("shape inference", || {
+        let parsed = tract_onnx::onnx().parse(&model, None).ok()?;
+        let mut inference = parsed.model;
+        for (name, fact) in operands {
+            let outlet = *parsed.outlets_by_name.get(*name)?;
+            let known = match (&fact.value, &fact.shape) {
+                (Some(value), _) => InferenceFact::try_from(value.clone()).ok()?,
+                (None, Some(shape)) => InferenceFact::dt_shape(fact.datum?, shape),
+                (None, None) => return None,
+            };
+            inference.set_outlet_fact(outlet, known).ok()?;
         }
-        for (name, fact) in &facts {
-            let elements = fact
-                .shape
-                .iter()
-                .flatten()
-                .try_fold(1u128, |n, &d| n.checked_mul(d as u128));
-            check_size(name, elements.unwrap_or(u128::MAX))?;
-        }
-        Ok(Analysis {
-            facts,
-            inputs: inputs.clone(),
-        })
+        inference.analyse(false).ok()?;
+        let outlets = parsed.outlets_by_name.into_iter();
+        let facts = outlets.filter(|(name, _)| node.output.contains(name));
+        facts
+            .map(|(name, outlet)| Some((name, Fact::from(inference.outlet_fact(outlet).ok()?))))
+            .collect::<Option<HashMap<_, _>>>()
     })?
+    .unwrap_or_default();
+    check_sizes(&facts)?;
+    Ok(facts)
+}
+
+fn check_sizes(facts: &HashMap<String, Fact>) -> Result<(), ImportError> {
+    for (name, fact) in facts {
+        let elements = fact
+            .shape
+            .iter()
+            .flatten()
+            .try_fold(1u128, |n, &d| n.checked_mul(d as u128));
+        check_size(name, elements.unwrap_or(u128::MAX))?;
+    }
+    Ok(())
 }
 
 type Outlets = HashMap<String, tract_onnx::prelude::OutletId>;
@@ -163,7 +258,7 @@ type Outlets = HashMap<String, tract_onnx::prelude::OutletId>;
 /// The `tract` model with input shapes set and analysis done.
 pub(super) fn infer(
     model: &ModelProto,
-    inputs: &[(String, Vec<usize>)],
+    inputs: &[Input],
 ) -> tract_onnx::prelude::TractResult<(tract_onnx::prelude::InferenceModel, Outlets)> {
     let framework = tract_onnx::onnx().with_ignore_value_info(true);
     let parsed = framework.parse(model, None)?;
@@ -175,21 +270,15 @@ pub(super) fn infer(
         return Err(tract_onnx::prelude::TractError::msg(reason));
     }
     let mut inference = parsed.model;
-    for (at, (_, shape)) in inputs.iter().enumerate() {
-        inference.set_input_fact(
-            at,
-            InferenceFact::dt_shape(<f32 as tract_onnx::prelude::Datum>::datum_type(), shape),
-        )?;
+    for (at, input) in inputs.iter().enumerate() {
+        inference.set_input_fact(at, InferenceFact::dt_shape(input.datum, &input.shape))?;
     }
     inference.analyse(false)?;
     Ok((inference, parsed.outlets_by_name))
 }
 
-/// Names and shapes of the inputs that are not initializers.
-pub(super) fn input_shapes(
-    graph: &GraphProto,
-    batch: usize,
-) -> Result<Vec<(String, Vec<usize>)>, ImportError> {
+/// The inputs that are not initializers.
+pub(super) fn input_shapes(graph: &GraphProto, batch: usize) -> Result<Vec<Input>, ImportError> {
     if batch == 0 {
         return Err(ImportError::EmptyBatch);
     }
@@ -206,11 +295,11 @@ pub(super) fn input_shapes(
     }
     inputs
         .into_iter()
-        .map(|input| Ok((input.name.clone(), input_shape(input, batch)?)))
+        .map(|input| read_input(input, batch))
         .collect()
 }
 
-fn input_shape(input: &pb::ValueInfoProto, batch: usize) -> Result<Vec<usize>, ImportError> {
+fn read_input(input: &ValueInfoProto, batch: usize) -> Result<Input, ImportError> {
     let no_type = || ImportError::Parse {
         reason: format!("input `{}` has no tensor type", input.name),
     };
@@ -219,14 +308,15 @@ fn input_shape(input: &pb::ValueInfoProto, batch: usize) -> Result<Vec<usize>, I
     else {
         return Err(no_type());
     };
-    if tensor.elem_type != DataType::Float as i32 {
-        let got = DataType::try_from(tensor.elem_type)
-            .map_or_else(|_| tensor.elem_type.to_string(), |t| format!("{t:?}"));
-        return Err(ImportError::InputType {
+    let kind = DataType::try_from(tensor.elem_type);
+    let datum = kind.ok().and_then(|kind| DatumType::try_from(kind).ok());
+    let is_number = |d: &DatumType| (d.is_number() && !d.is_quantized()) || *d == DatumType::Bool;
+    let datum = datum
+        .filter(is_number)
+        .ok_or_else(|| ImportError::InputType {
             input: input.name.clone(),
-            got,
-        });
-    }
+            got: kind.map_or_else(|_| tensor.elem_type.to_string(), |t| format!("{t:?}")),
+        })?;
     let dims = &tensor.shape.as_ref().ok_or_else(no_type)?.dim;
     let symbol = |axis: usize| match &dims[axis].value {
         Some(dimension::Value::DimParam(name)) if !name.is_empty() => Some(name.as_str()),
@@ -266,5 +356,9 @@ fn input_shape(input: &pb::ValueInfoProto, batch: usize) -> Result<Vec<usize>, I
             batch,
         });
     }
-    Ok(shape)
+    Ok(Input {
+        name: input.name.clone(),
+        shape,
+        datum,
+    })
 }

@@ -7,14 +7,17 @@ use tract_onnx::prelude::{
     InferenceModelExt, IntoTValue, RunOptions, Tensor, TypedFact, TypedModel, TypedOp,
 };
 
-use super::{ImportError, ImportOptions, parse};
+use super::{
+    ImportError, ImportOptions,
+    parse::{self, Input},
+};
 
 type Plan = tract_onnx::tract_hir::tract_core::plan::SimplePlan<TypedFact, Box<dyn TypedOp>>;
 
 /// A runnable float model.
 pub struct Reference {
     plan: Arc<Plan>,
-    inputs: Vec<(String, Vec<usize>)>,
+    inputs: Vec<Input>,
 }
 
 impl std::fmt::Debug for Reference {
@@ -86,7 +89,7 @@ impl Reference {
                 got: inputs.len(),
             });
         }
-        for ((name, shape), values) in self.inputs.iter().zip(inputs) {
+        for (Input { name, shape, .. }, values) in self.inputs.iter().zip(inputs) {
             if values.len() != shape.iter().product::<usize>() {
                 let (input, expected) = (name.clone(), shape.clone());
                 return Err(ReferenceError::Length {
@@ -107,8 +110,10 @@ impl Reference {
 
     fn outputs(&self, inputs: &[Vec<f32>]) -> tract_onnx::prelude::TractResult<Vec<Vec<f32>>> {
         let mut tensors = tract_onnx::prelude::tvec![];
-        for ((_, shape), values) in self.inputs.iter().zip(inputs) {
-            tensors.push(Tensor::from_shape(shape, values)?.into_tvalue());
+        for (input, values) in self.inputs.iter().zip(inputs) {
+            let tensor = Tensor::from_shape(&input.shape, values)?;
+            let tensor = tensor.cast_to_dt(input.datum)?.into_owned();
+            tensors.push(tensor.into_tvalue());
         }
         let outputs = self.plan.run(tensors)?;
         outputs

@@ -117,7 +117,7 @@ impl Calibration {
         Ok(calibration)
     }
 
-    /// Measures on deterministic noise, uniform in `[-1, 1]`: a stand-in that [`Calibration::is_random`] tells
+    /// Measures on deterministic noise, uniform in `[-1, 1]` (whole numbers: of one digit): a stand-in that [`Calibration::is_random`] tells
     /// of, for a model without calibration data.
     pub fn random(graph: &Graph) -> Calibration {
         let mut calibration = Calibration {
@@ -131,9 +131,13 @@ impl Calibration {
                 .inputs
                 .iter()
                 .map(|&id| {
-                    (0..graph.item_len(id))
-                        .map(|_| uniform(&mut state))
-                        .collect()
+                    let mut draw = || match graph.nodes[id].op {
+                        Op::Whole { lo, hi } => (uniform(&mut state) * 9.0)
+                            .round()
+                            .clamp(lo as f32, hi as f32),
+                        _ => uniform(&mut state),
+                    };
+                    (0..graph.item_len(id)).map(|_| draw()).collect()
                 })
                 .collect();
             let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
@@ -233,7 +237,8 @@ impl Calibration {
                     range.clip(lo, hi);
                 }
                 // An input's range is what its format says: images end at 1 in every sample.
-                Method::MinMax | Method::Entropy if matches!(node.op, Op::Input) => {}
+                Method::MinMax | Method::Entropy
+                    if matches!(node.op, Op::Input | Op::Whole { .. }) => {}
                 Method::Entropy => {
                     let signed = range.overall().0 < 0.0;
                     let end = entropy::clip(&seen.values, 1 << (options.bits - u32::from(signed)));

@@ -103,6 +103,18 @@ pub enum QuantizeError {
         /// Weights allowed.
         limit: usize,
     },
+    /// A product of computed matrices that is too large for squares.
+    #[error(
+        "node `{node}` multiplies two computed matrices with {products} products, more than the limit of {limit}; split it, or make one of the matrices a parameter"
+    )]
+    TooManyProducts {
+        /// Node name.
+        node: String,
+        /// Products needed.
+        products: usize,
+        /// Products allowed.
+        limit: usize,
+    },
     /// An input that no output depends on: the circuit binds only what is read.
     #[error("no output depends on input `{input}`; remove it from the model")]
     Unread {

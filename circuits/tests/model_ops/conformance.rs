@@ -16,11 +16,14 @@ use tensorseal_circuits::{
     onnx::{self, ImportError, ImportOptions},
     quantize::{self, Calibration, QuantizeOptions},
 };
-use tract_onnx::pb::{ModelProto, TensorProto, tensor_proto::DataType, type_proto};
+use tract_onnx::pb::{
+    AttributeProto, ModelProto, NodeProto, TensorProto, attribute_proto::AttributeType,
+    tensor_proto::DataType, type_proto,
+};
 
 use super::{
     functions::variation,
-    model_support::{circuit_agrees, run},
+    model_support::{circuit_agrees, run, value_info},
 };
 
 /// Error allowed of the float graph, as a share of the output's greatest magnitude.
@@ -50,21 +53,72 @@ fn values(tensor: &TensorProto) -> Option<Vec<f32>> {
             }
         };
     }
+    let halves = |to: fn(u16) -> f32| -> Vec<f32> {
+        if raw.is_empty() {
+            tensor.int32_data.iter().map(|&v| to(v as u16)).collect()
+        } else {
+            let pairs = raw.chunks_exact(2);
+            pairs
+                .map(|b| to(u16::from_le_bytes([b[0], b[1]])))
+                .collect()
+        }
+    };
     Some(match DataType::try_from(tensor.data_type).ok()? {
         DataType::Float => read!(f32, float_data),
         DataType::Double => read!(f64, double_data),
+        DataType::Float16 => halves(half),
+        DataType::Bfloat16 => halves(|bits| f32::from_bits(u32::from(bits) << 16)),
         DataType::Int64 => read!(i64, int64_data),
         DataType::Int32 => read!(i32, int32_data),
+        DataType::Int16 => read!(i16, int32_data),
+        DataType::Int8 => read!(i8, int32_data),
+        DataType::Uint64 => read!(u64, uint64_data),
+        DataType::Uint32 => read!(u32, uint64_data),
+        DataType::Uint16 => read!(u16, int32_data),
+        DataType::Uint8 => read!(u8, int32_data),
         DataType::Bool => read!(u8, int32_data),
         _ => return None,
     })
 }
+
+/// The value of a half-precision float.
+fn half(bits: u16) -> f32 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
+    let magnitude = match exponent {
+        0 => fraction / 1024.0 * (2f32).powi(-14),
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => (1.0 + fraction / 1024.0) * (2f32).powi(exponent - 15),
+    };
+    if bits >> 15 == 1 {
+        -magnitude
+    } else {
+        magnitude
+    }
+}
+
+/// Operators whose result follows from shapes and parameters alone: models have them among constants.
+const FOLDED: [&str; 10] = [
+    "Shape",
+    "Size",
+    "ConstantOfShape",
+    "Range",
+    "EyeLike",
+    "NonZero",
+    "Constant",
+    "HannWindow",
+    "HammingWindow",
+    "BlackmanWindow",
+];
+
+type Tensors = Vec<Vec<f32>>;
 
 /// A node test: the model, and its inputs and outputs.
 struct Case {
     model: ModelProto,
     inputs: Vec<TensorProto>,
     outputs: Vec<Vec<f32>>,
+    shapes: Vec<Vec<i64>>,
 }
 
 impl Case {
@@ -84,6 +138,7 @@ impl Case {
         Ok(Case {
             model: ModelProto::decode(&*bytes).map_err(|e| e.to_string())?,
             inputs: tensors("input")?,
+            shapes: outputs.iter().map(|t| t.dims.clone()).collect(),
             outputs: outputs
                 .iter()
                 .map(|t| values(t).ok_or("an output is of an unsupported type"))
@@ -91,64 +146,105 @@ impl Case {
         })
     }
 
-    /// Indices of the `f32` inputs.
-    fn floats(&self) -> Vec<usize> {
-        let is_float = |&i: &usize| {
-            let value = self.model.graph.as_ref().map(|g| &g.input[i].r#type);
-            matches!(value, Some(Some(t)) if matches!(&t.value, Some(type_proto::Value::TensorType(t))
-                if t.elem_type == DataType::Float as i32))
-        };
-        (0..self.inputs.len()).filter(is_float).collect()
+    /// Element type of an input.
+    fn datum(&self, i: usize) -> Option<DataType> {
+        let kind = self.model.graph.as_ref()?.input.get(i)?.r#type.as_ref()?;
+        match kind.value.as_ref()? {
+            type_proto::Value::TensorType(t) => DataType::try_from(t.elem_type).ok(),
+        }
     }
 
-    /// Which inputs stay inputs; the others become constants. All floats first, then each alone.
+    /// Which inputs stay inputs; the others become constants. All numbers first, then all floats, then each alone.
     fn choices(&self) -> Vec<Vec<usize>> {
-        let floats = self.floats();
-        let mut choices = vec![floats.clone()];
-        if floats.len() > 1 {
-            choices.extend(floats.into_iter().map(|i| vec![i]));
+        let is_float = |&i: &usize| {
+            use DataType::{Bfloat16, Double, Float, Float16};
+            let datum = self.datum(i);
+            matches!(datum, Some(Float | Double | Float16 | Bfloat16))
+        };
+        let numbers: Vec<usize> = (0..self.inputs.len())
+            .filter(|&i| {
+                self.datum(i).is_some() && values(&self.inputs[i]).is_some_and(|v| !v.is_empty())
+            })
+            .collect();
+        let floats: Vec<usize> = numbers.iter().copied().filter(is_float).collect();
+        let mut choices = vec![numbers.clone(), floats.clone()];
+        choices.extend(floats.into_iter().map(|i| vec![i]));
+        choices.extend(numbers.into_iter().map(|i| vec![i]));
+        let mut distinct: Vec<Vec<usize>> = Vec::new();
+        for choice in choices {
+            if !choice.is_empty() && !distinct.contains(&choice) {
+                distinct.push(choice);
+            }
         }
-        choices
+        let mut nodes = self.model.graph.iter().flat_map(|g| &g.node);
+        if nodes.all(|n| FOLDED.contains(&n.op_type.as_str())) {
+            distinct.push(Vec::new());
+        }
+        distinct
+    }
+
+    /// Adds a further input to an output, so that a constant one depends on an input.
+    fn joined(&self, model: &mut ModelProto, output: usize) -> Vec<f32> {
+        let onnx = model.graph.as_mut().expect("it was read");
+        let (name, extra) = (onnx.output[output].name.clone(), format!("extra{output}"));
+        let node = |op: &str, input: &[&str], to: &str| NodeProto {
+            op_type: op.into(),
+            input: input.iter().map(|s| (*s).to_owned()).collect(),
+            output: vec![to.to_owned()],
+            ..NodeProto::default()
+        };
+        let (float, sum) = (format!("{name}.float"), format!("{name}.sum"));
+        let mut cast = node("Cast", &[&name], &float);
+        cast.attribute.push(AttributeProto {
+            name: "to".into(),
+            r#type: AttributeType::Int as i32,
+            i: DataType::Float as i64,
+            ..AttributeProto::default()
+        });
+        onnx.node.push(cast);
+        onnx.node.push(node("Add", &[&float, &extra], &sum));
+        onnx.output[output].name = sum;
+        onnx.input.push(value_info(&extra, &self.shapes[output]));
+        let len = self.outputs[output].len();
+        (0..len).map(|i| i as f32 - 0.5).collect()
+    }
+
+    /// The model with some inputs made constants and some outputs joined with further inputs; its inputs' and outputs' values.
+    fn variant(&self, choice: &[usize], joined: &[usize]) -> (Vec<u8>, Tensors, Tensors) {
+        let mut model = self.model.clone();
+        let onnx = model.graph.as_mut().expect("it was read");
+        for (i, tensor) in self.inputs.iter().enumerate() {
+            if !choice.contains(&i) {
+                onnx.initializer.push(TensorProto {
+                    name: onnx.input[i].name.clone(),
+                    ..tensor.clone()
+                });
+            }
+        }
+        let kept = choice.iter().filter_map(|&i| values(&self.inputs[i]));
+        let (mut sample, mut expected): (Tensors, Tensors) = (kept.collect(), self.outputs.clone());
+        for &output in joined {
+            let extra = self.joined(&mut model, output);
+            let sums = expected[output].iter_mut().zip(&extra);
+            sums.for_each(|(expected, extra)| *expected += extra);
+            sample.push(extra);
+        }
+        (model.encode_to_vec(), sample, expected)
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.floats().is_empty() {
-            return Err("it has no float32 input".into());
-        }
-        let mut reason = String::new();
+        let mut reason = "it has no inputs of numbers".to_owned();
         for (at, choice) in self.choices().into_iter().enumerate() {
-            let mut model = self.model.clone();
-            let onnx = model.graph.as_mut().ok_or("it has no graph")?;
-            for (i, tensor) in self.inputs.iter().enumerate() {
-                if !choice.contains(&i) {
-                    let name = onnx.input[i].name.clone();
-                    onnx.initializer.push(TensorProto {
-                        name,
-                        ..tensor.clone()
-                    });
-                }
-            }
-            let bytes = model.encode_to_vec();
-            let sample: Vec<Vec<f32>> = choice
-                .iter()
-                .filter_map(|&i| values(&self.inputs[i]))
-                .collect();
-            let items = self.inputs[choice[0]]
-                .dims
-                .first()
-                .map_or(1, |&d| d as usize);
+            let first = choice.first().and_then(|&i| self.inputs[i].dims.first());
+            let items = first.map_or(1, |&d| d as usize);
             for batch in [1, items.max(1)] {
-                let options = ImportOptions { batch, name: None };
-                let error = match onnx::import(&bytes, &options) {
-                    Ok(graph) => match self.compare(&graph, &sample) {
-                        Ok(()) => return Ok(()),
-                        Err(error) => error,
-                    },
-                    Err(ImportError::Unsupported { op, .. }) => {
-                        return Err(format!("operator {op} is not supported"));
-                    }
-                    Err(error) => error.to_string(),
+                let error = match self.attempt(&choice, batch) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error,
                 };
+                if error.starts_with("operator ") {
+                    return Err(error);
+                }
                 // With its first input alone a test is nearest to what a user has.
                 if at <= 1 {
                     reason = error;
@@ -158,83 +254,99 @@ impl Case {
         Err(reason)
     }
 
-    fn compare(&self, graph: &Graph, sample: &[Vec<f32>]) -> Result<(), String> {
-        let calibration =
-            Calibration::measure(graph, &[sample.to_vec()]).map_err(|e| e.to_string())?;
-        let items = |values: &[f32], at: usize| {
-            let len = values.len() / graph.batch;
-            values[at * len..(at + 1) * len].to_vec()
+    fn attempt(&self, choice: &[usize], batch: usize) -> Result<(), String> {
+        let mut joined: Vec<usize> = match choice {
+            [] => (0..self.outputs.len()).collect(),
+            _ => Vec::new(),
         };
-        let mut float: Vec<Vec<f32>> = vec![Vec::new(); graph.outputs.len()];
-        for item in 0..graph.batch {
-            let inputs: Vec<Vec<f32>> = sample.iter().map(|v| items(v, item)).collect();
-            let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-            let values = graph::evaluate(graph, &inputs);
-            for (all, output) in float.iter_mut().zip(&graph.outputs) {
-                all.extend(&values[output.node]);
-            }
-        }
-        self.within("float graph", &float, |_, _| 0.0, FLOAT_BOUND)?;
-        let options = QuantizeOptions {
-            bits: 14,
-            ..QuantizeOptions::default()
-        };
-        let model = quantize::quantize(graph, &calibration, &options).map_err(|e| e.to_string())?;
-        let function = match graph.nodes.as_slice() {
-            [_, node] => match &node.op {
-                graph::Op::Activation(f) => Some(f),
-                _ => None,
-            },
-            _ => None,
-        };
-        let reach = 0.76 * model.inputs[0].scale;
-        let extra = |output: usize, i: usize| match function {
-            Some(f) if output == 0 => variation(&|t| f.extended(t), f64::from(sample[0][i]), reach),
-            _ => 0.0,
-        };
-        let got = run(&model, &sample.to_vec());
-        self.within("integers", &got, extra, INTEGER_BOUND)?;
-        let elements: usize = graph
-            .nodes
-            .iter()
-            .map(|n| n.shape.iter().product::<usize>())
-            .sum();
-        if elements <= CIRCUIT_ELEMENTS && std::env::var_os("ONNX_NODE_TESTS").is_none() {
-            let options = QuantizeOptions::default();
-            let model =
-                quantize::quantize(graph, &calibration, &options).map_err(|e| e.to_string())?;
-            circuit_agrees(&model, &sample.to_vec());
-        }
-        Ok(())
-    }
-
-    fn within(
-        &self,
-        what: &str,
-        got: &[Vec<f32>],
-        extra: impl Fn(usize, usize) -> f64,
-        bound: f64,
-    ) -> Result<(), String> {
-        if got.len() > self.outputs.len() {
-            return Err("it has outputs without expected values".into());
-        }
-        for (at, (got, expected)) in got.iter().zip(&self.outputs).enumerate() {
-            if got.len() != expected.len() {
-                return Err(format!("{what}: output {at} has another length"));
-            }
-            let most = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
-            for (i, (&got, &expected)) in got.iter().zip(expected).enumerate() {
-                let off = f64::from((got - expected).abs());
-                let allowed = bound * f64::from(most).max(1e-3) + extra(at, i);
-                if off.is_nan() || off > allowed {
-                    return Err(format!(
-                        "{what}: element {i} of output {at} is {got}, expected {expected}"
-                    ));
+        loop {
+            let (bytes, sample, expected) = self.variant(choice, &joined);
+            let error = match onnx::import(&bytes, &ImportOptions { batch, name: None }) {
+                Ok(graph) => return compare(&graph, &sample, &expected),
+                Err(error) => error,
+            };
+            let constant = match &error {
+                ImportError::ConstantOutput { output } if batch == 1 => {
+                    let outputs = self.model.graph.iter().flat_map(|g| &g.output);
+                    outputs.map(|o| &o.name).position(|name| name == output)
                 }
+                _ => None,
+            };
+            let constant =
+                constant.filter(|at| self.outputs.get(*at).is_some_and(|o| !o.is_empty()));
+            match (constant, error) {
+                (Some(at), _) => joined.push(at),
+                (None, ImportError::Unsupported { op, .. }) => {
+                    return Err(format!("operator {op} is not supported"));
+                }
+                (None, error) => return Err(error.to_string()),
             }
         }
-        Ok(())
     }
+}
+
+fn compare(graph: &Graph, sample: &[Vec<f32>], expected: &[Vec<f32>]) -> Result<(), String> {
+    let calibration = Calibration::measure(graph, &[sample.to_vec()]).map_err(|e| e.to_string())?;
+    let float = graph::run(graph, sample);
+    within("float graph", &float, expected, |_, _| 0.0, FLOAT_BOUND)?;
+    let options = QuantizeOptions {
+        bits: 14,
+        ..QuantizeOptions::default()
+    };
+    let model = quantize::quantize(graph, &calibration, &options).map_err(|e| e.to_string())?;
+    let function = match graph.nodes.as_slice() {
+        [_, node] => match &node.op {
+            graph::Op::Activation(f) => Some(f),
+            _ => None,
+        },
+        _ => None,
+    };
+    let reach = 0.76 * model.inputs[0].scale;
+    let extra = |output: usize, i: usize| match function {
+        Some(f) if output == 0 => variation(&|t| f.extended(t), f64::from(sample[0][i]), reach),
+        _ => 0.0,
+    };
+    let got = run(&model, &sample.to_vec());
+    within("integers", &got, expected, extra, INTEGER_BOUND)?;
+    let elements: usize = graph
+        .nodes
+        .iter()
+        .map(|n| n.shape.iter().product::<usize>())
+        .sum();
+    if elements <= CIRCUIT_ELEMENTS && std::env::var_os("ONNX_NODE_TESTS").is_none() {
+        let options = QuantizeOptions::default();
+        let model = quantize::quantize(graph, &calibration, &options).map_err(|e| e.to_string())?;
+        circuit_agrees(&model, &sample.to_vec());
+    }
+    Ok(())
+}
+
+fn within(
+    what: &str,
+    got: &[Vec<f32>],
+    outputs: &[Vec<f32>],
+    extra: impl Fn(usize, usize) -> f64,
+    bound: f64,
+) -> Result<(), String> {
+    if got.len() > outputs.len() {
+        return Err("it has outputs without expected values".into());
+    }
+    for (at, (got, expected)) in got.iter().zip(outputs).enumerate() {
+        if got.len() != expected.len() {
+            return Err(format!("{what}: output {at} has another length"));
+        }
+        let most = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
+        for (i, (&got, &expected)) in got.iter().zip(expected).enumerate() {
+            let off = f64::from((got - expected).abs());
+            let allowed = bound * f64::from(most).max(1e-3) + extra(at, i);
+            if off.is_nan() || off > allowed {
+                return Err(format!(
+                    "{what}: element {i} of output {at} is {got}, expected {expected}"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Runs the tests of a folder; gives the reason of each failure.

@@ -72,6 +72,20 @@ impl Onnx {
         self
     }
 
+    /// An input of integers or truth values.
+    pub(crate) fn whole(mut self, name: &str, kind: DataType, shape: &[i64]) -> Onnx {
+        let mut info = value_info(name, shape);
+        if let Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(tensor)),
+            ..
+        }) = &mut info.r#type
+        {
+            tensor.elem_type = kind as i32;
+        }
+        self.graph.input.push(info);
+        self
+    }
+
     pub(crate) fn output(mut self, name: &str) -> Onnx {
         self.graph.output.push(ValueInfoProto {
             name: name.into(),
@@ -143,6 +157,16 @@ impl Onnx {
         })
     }
 
+    pub(crate) fn strings(self, name: &str, values: &[&str]) -> Onnx {
+        let strings = values.iter().map(|s| s.as_bytes().to_vec()).collect();
+        self.attribute(AttributeProto {
+            name: name.into(),
+            r#type: AttributeType::Strings as i32,
+            strings,
+            ..Default::default()
+        })
+    }
+
     pub(crate) fn attr_ints(self, name: &str, values: &[i64]) -> Onnx {
         let ints = values.to_vec();
         self.attribute(AttributeProto {
@@ -202,7 +226,7 @@ impl Onnx {
     }
 }
 
-fn value_info(name: &str, shape: &[i64]) -> ValueInfoProto {
+pub(crate) fn value_info(name: &str, shape: &[i64]) -> ValueInfoProto {
     let dim = |&size: &i64| Dimension {
         value: Some(match size {
             0 => dimension::Value::DimParam("N".into()),
@@ -230,15 +254,18 @@ fn value_info(name: &str, shape: &[i64]) -> ValueInfoProto {
 /// Random inputs for a graph.
 pub(crate) fn samples(graph: &Graph, count: usize, seed: u64) -> Vec<Sample> {
     let mut numbers = Numbers(seed);
-    let len = |&id: &usize| graph.nodes[id].shape.iter().product();
+    let mut draw = |&id: &usize| -> Vec<f32> {
+        let mut values = numbers.take(graph.nodes[id].shape.iter().product());
+        if let graph::Op::Whole { lo, hi } = graph.nodes[id].op {
+            // Truth values, or one digit with a sign.
+            let spread = if hi == 1 { 1.0 } else { 9.0 };
+            let whole = |v: f32| (v * spread).round().clamp(lo as f32, hi as f32);
+            values.iter_mut().for_each(|v| *v = whole(*v));
+        }
+        values
+    };
     (0..count)
-        .map(|_| {
-            graph
-                .inputs
-                .iter()
-                .map(|id| numbers.take(len(id)))
-                .collect()
-        })
+        .map(|_| graph.inputs.iter().map(&mut draw).collect())
         .collect()
 }
 

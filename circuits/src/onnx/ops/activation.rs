@@ -1,11 +1,13 @@
 //! Functions of one element.
 
+use tract_onnx::prelude::Tensor;
+
 use crate::{
     graph::{Activation, Op},
     onnx::{
         ImportError,
         attributes::NodeView,
-        build::{Builder, Value, floats},
+        build::{Builder, Value, finite, floats},
     },
 };
 
@@ -141,18 +143,18 @@ pub(super) fn shrink(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
     define(ctx, node, Activation::Shrink { lambda, bias })
 }
 
-/// A power with a constant exponent, or of a constant base: `base^x = e^(x·ln base)`.
+/// A power: one table where the exponent is one number, or the base is: `base^x = e^(x·ln base)`.
 pub(super) fn pow(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
-    let one = |ctx: &Builder, i: usize| -> Result<f32, ImportError> {
-        let values = floats(node, &*ctx.constant(node, i, "an operand")?)?;
-        match values.first() {
-            Some(&first) if values.iter().all(|&v| v == first) && first.is_finite() => Ok(first),
-            _ => Err(node.form("its constant operand must be one finite number")),
-        }
+    let one = |tensor: &Tensor| -> Result<Option<f32>, ImportError> {
+        let values = finite(node, tensor)?;
+        let first = values.first().copied();
+        Ok(first.filter(|first| values.iter().all(|v| v == first)))
     };
     match (ctx.value(node, 0)?, ctx.value(node, 1)?) {
-        (Value::Node(x), Value::Constant(_)) => {
-            let exponent = one(ctx, 1)?;
+        (Value::Node(x), Value::Constant(c)) => {
+            let Some(exponent) = one(&c)? else {
+                return super::arithmetic::powers(ctx, node, x, &c);
+            };
             let shape = ctx.output_shape(node, 0)?;
             let x = super::elementwise::expand(ctx, node, x, &shape)?;
             ctx.define(
@@ -162,8 +164,10 @@ pub(super) fn pow(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError>
                 Op::Activation(Activation::Power { exponent }),
             )
         }
-        (Value::Constant(_), Value::Node(x)) => {
-            let base = one(ctx, 0)?;
+        (Value::Constant(c), Value::Node(x)) => {
+            let Some(base) = one(&c)? else {
+                return super::arithmetic::power(ctx, node);
+            };
             if base <= 0.0 {
                 return Err(node.form(format!("its base {base} is not positive")));
             }
@@ -172,7 +176,7 @@ pub(super) fn pow(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError>
             let x = ctx.affine(node, x, base.ln(), 0.0);
             ctx.define(node, x, shape, Op::Activation(Activation::Exp))
         }
-        _ => Err(node.not_constant("the base or the exponent")),
+        _ => super::arithmetic::power(ctx, node),
     }
 }
 

@@ -1,4 +1,4 @@
-//! ArgMax over the classes, as an output.
+//! ArgMax over all elements of an item, as an output; over other axes see `selection.rs`.
 
 use crate::{
     graph::{Graph, Op},
@@ -18,9 +18,7 @@ pub(super) fn argmax(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
         .ok()
         .and_then(|axis| shape.get(axis).copied());
     if classes != Some(shape.iter().product::<usize>() / ctx.batch()) {
-        return Err(node.form(format!(
-            "axis {axis} of shape {shape:?} must hold all elements of a batch item"
-        )));
+        return super::selection::index(ctx, node);
     }
     let last = node.int("select_last_index") == Some(1);
     let shape = ctx.output_shape(node, 0)?;

@@ -1,8 +1,12 @@
-//! Einsum of one computed operand, alone or with one constant.
+//! Einsum of one computed operand, alone or with one constant, and of two computed ones.
 
 use std::collections::HashMap;
 
-use super::shape::permuted;
+use super::{
+    compose::{contracted, picked, reshaped},
+    reduce::{Core, reduced},
+    shape::permuted,
+};
 use crate::{
     graph::{NodeId, Op},
     onnx::{
@@ -67,7 +71,11 @@ pub(super) fn einsum(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
         [Value::Node(x)] => (*x, 0, None),
         [Value::Node(x), Value::Constant(w)] => (*x, 0, Some((w, 1))),
         [Value::Constant(w), Value::Node(x)] => (*x, 1, Some((w, 0))),
-        _ => return Err(node.not_constant("all operands but one, of two at most,")),
+        [Value::Node(a), Value::Node(b)] => {
+            let id = computed(ctx, node, &equation, *a, *b)?;
+            return ctx.assign(node, Value::Node(id));
+        }
+        _ => return Err(node.not_constant("all operands but two, of two at most,")),
     };
     let mut contraction = Contraction {
         x_labels: equation.operands[at].clone(),
@@ -95,6 +103,121 @@ pub(super) fn einsum(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
         ctx.linear_map(node, x, shape, taps)?
     };
     ctx.assign(node, Value::Node(id))
+}
+
+/// An operand with each label once, the diagonal where one repeats, summed over what nobody else names.
+fn prepared(
+    ctx: &mut Builder,
+    node: &NodeView,
+    x: NodeId,
+    labels: &[char],
+    elsewhere: &[char],
+) -> Result<(NodeId, Vec<char>), ImportError> {
+    let shape = ctx.shape(x).to_vec();
+    if labels.len() != shape.len() {
+        return Err(node.form("its equation does not fit the ranks of the operands"));
+    }
+    let mut names: Vec<char> = Vec::new();
+    let mut sizes: Vec<usize> = Vec::new();
+    for (&label, &size) in labels.iter().zip(&shape) {
+        match names.iter().position(|&n| n == label) {
+            None => {
+                names.push(label);
+                sizes.push(size);
+            }
+            Some(at) if sizes[at] == size => {}
+            Some(_) => return Err(node.form(format!("label `{label}` has two sizes"))),
+        }
+    }
+    let mut x = x;
+    if names.len() != labels.len() {
+        x = picked(ctx, node, vec![x], sizes.clone(), |index, at| {
+            let place = |label| {
+                names
+                    .iter()
+                    .position(|n| n == label)
+                    .map_or(0, |i| index[i])
+            };
+            at.extend(labels.iter().map(place));
+            Some(0)
+        })?;
+    }
+    let lonely: Vec<usize> = (0..names.len())
+        .filter(|&i| !elsewhere.contains(&names[i]))
+        .collect();
+    if !lonely.is_empty() {
+        let mut kept = sizes.clone();
+        lonely.iter().for_each(|&axis| kept[axis] = 1);
+        x = reduced(ctx, node, x, &lonely, Core::Sum, kept)?;
+        names.retain(|n| elsewhere.contains(n));
+        let kept: Vec<usize> = (0..sizes.len())
+            .filter(|axis| !lonely.contains(axis))
+            .map(|axis| sizes[axis])
+            .collect();
+        x = reshaped(ctx, node, x, &kept);
+    }
+    Ok((x, names))
+}
+
+/// Groups of matrices: labels of both operands and the output, of one of them, of both operands alone.
+fn computed(
+    ctx: &mut Builder,
+    node: &NodeView,
+    equation: &Equation,
+    a: NodeId,
+    b: NodeId,
+) -> Result<NodeId, ImportError> {
+    let (labels_a, labels_b) = (&equation.operands[0], &equation.operands[1]);
+    let output = &equation.output;
+    let around = |other: &[char]| [other, output].concat();
+    let (a, names_a) = prepared(ctx, node, a, labels_a, &around(labels_b))?;
+    let (b, names_b) = prepared(ctx, node, b, labels_b, &around(labels_a))?;
+    let mut sizes: HashMap<char, usize> = HashMap::new();
+    for (names, id) in [(&names_a, a), (&names_b, b)] {
+        for (&name, &size) in names.iter().zip(ctx.shape(id)) {
+            if *sizes.entry(name).or_insert(size) != size {
+                return Err(node.form(format!("label `{name}` has two sizes")));
+            }
+        }
+    }
+    if let Some(label) = output.iter().find(|l| !sizes.contains_key(l)) {
+        return Err(node.form(format!("label `{label}` is in no operand")));
+    }
+    let of = |names: &[char], other: &[char], in_output: bool| -> Vec<char> {
+        let mut kept = names.to_vec();
+        kept.retain(|n| other.contains(n) && output.contains(n) == in_output);
+        kept
+    };
+    let only = |names: &[char], other: &[char]| -> Vec<char> {
+        let mut kept = names.to_vec();
+        kept.retain(|n| !other.contains(n));
+        kept
+    };
+    let groups = of(&names_a, &names_b, true);
+    let summed = of(&names_a, &names_b, false);
+    let (rows, columns) = (only(&names_a, &names_b), only(&names_b, &names_a));
+    let count = |labels: &[char]| labels.iter().map(|l| sizes[l]).product::<usize>();
+    let mut matrix = |x, names: &[char], free: &[char]| {
+        let order = [&groups[..], free, &summed].concat();
+        let perm: Vec<usize> = order
+            .iter()
+            .filter_map(|label| names.iter().position(|n| n == label))
+            .collect();
+        let x = permuted(ctx, node, x, &perm)?;
+        let shape = [count(&groups), count(free), count(&summed)];
+        Ok(reshaped(ctx, node, x, &shape))
+    };
+    let a = matrix(a, &names_a, &rows)?;
+    let b = matrix(b, &names_b, &columns)?;
+    let y = contracted(ctx, node, a, b)?;
+    let labels = [groups, rows, columns].concat();
+    let shape: Vec<usize> = labels.iter().map(|l| sizes[l]).collect();
+    let y = reshaped(ctx, node, y, &shape);
+    let perm: Vec<usize> = output
+        .iter()
+        .filter_map(|label| labels.iter().position(|l| l == label))
+        .collect();
+    permuted(ctx, node, y, &perm)
 }
 
 /// Both operands with their labels; the constant is 1 where there is none.

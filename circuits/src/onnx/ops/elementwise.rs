@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use tract_onnx::prelude::Tensor;
 
+use super::mask;
+
 use crate::{
     graph::{Activation, Function, NodeId, Op},
     onnx::{
         ImportError,
         attributes::NodeView,
         broadcast::broadcast,
-        build::{Builder, Value, finite},
+        build::{Builder, Value, finite, floats},
     },
 };
 
@@ -18,6 +20,9 @@ pub(super) fn add(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError>
     fold(ctx, node, |ctx, a, b| match (a, b) {
         (Value::Node(a), Value::Node(b)) => sum(ctx, node, a, b, false),
         (Value::Node(x), Value::Constant(c)) | (Value::Constant(c), Value::Node(x)) => {
+            if mask::is_mask(node, &c)? {
+                return mask::add_constant(ctx, node, x, &c);
+            }
             affine(ctx, node, x, &c, |c| (1.0, c))
         }
         _ => Err(too_large(node)),
@@ -46,6 +51,9 @@ pub(super) fn mul(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError>
 }
 
 pub(super) fn div(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    if ctx.is_whole(node, 0) && ctx.is_whole(node, 1) {
+        return super::arithmetic::whole_div(ctx, node);
+    }
     let id = match (ctx.value(node, 0)?, ctx.value(node, 1)?) {
         (Value::Node(a), Value::Node(b)) => product(ctx, node, a, b, |g| {
             Arc::new(Function::Of(Activation::Reciprocal, g))
@@ -139,8 +147,11 @@ pub(super) fn prelu(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErro
     ctx.assign(node, Value::Node(id))
 }
 
-/// Chooses by a constant condition.
+/// Chooses by a condition.
 pub(super) fn choose(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    if let Value::Node(_) = ctx.value(node, 0)? {
+        return super::logic::choose(ctx, node);
+    }
     let condition = ctx.constant(node, 0, "the condition")?;
     let shape = ctx.output_shape(node, 0)?;
     let misfit = || node.form("the operands' shapes do not broadcast");
@@ -157,7 +168,7 @@ pub(super) fn choose(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
         let value = ctx.value(node, i)?;
         let (from, values) = match &value {
             Value::Node(id) => (ctx.shape(*id).to_vec(), Vec::new()),
-            Value::Constant(tensor) => (tensor.shape().to_vec(), finite(node, tensor)?),
+            Value::Constant(tensor) => (tensor.shape().to_vec(), floats(node, tensor)?),
         };
         let map = broadcast(&from, &shape).ok_or_else(misfit)?;
         for (at, element) in map.into_iter().enumerate() {
@@ -174,9 +185,7 @@ pub(super) fn choose(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
     }
     let mut id = ctx.rearrange(node, inputs, shape.clone(), cells)?;
     if constants.iter().any(|&c| c != 0.0) {
-        let offset = ctx.per_item(node, constants)?;
-        let scale = vec![1.0; offset.len()];
-        id = ctx.push(node.name(), vec![id], shape, Op::Affine { scale, offset });
+        id = mask::add(ctx, node, id, constants, &shape)?;
     }
     ctx.assign(node, Value::Node(id))
 }
@@ -200,14 +209,14 @@ fn fold(
 }
 
 /// `a · g(b)`: one function where both factors are functions of one tensor, a product of two tensors elsewhere.
-fn product(
+pub(super) fn product(
     ctx: &mut Builder,
     node: &NodeView,
     a: NodeId,
     b: NodeId,
     g: impl Fn(Arc<Function>) -> Arc<Function>,
 ) -> Result<NodeId, ImportError> {
-    let shape = ctx.output_shape(node, 0)?;
+    let shape = joint_shape(node, ctx.shape(a), ctx.shape(b))?;
     if let Some((root, first, second)) = ctx.common_argument(a, b) {
         let function = Arc::new(Function::Product(first, g(second)));
         let op = Op::Activation(Activation::Composed(function));
@@ -222,14 +231,14 @@ fn product(
 }
 
 /// `x · scale + offset`, with both computed from a constant.
-fn affine(
+pub(super) fn affine(
     ctx: &mut Builder,
     node: &NodeView,
     x: NodeId,
     constant: &Tensor,
     f: fn(f32) -> (f32, f32),
 ) -> Result<NodeId, ImportError> {
-    let shape = ctx.output_shape(node, 0)?;
+    let shape = joint_shape(node, ctx.shape(x), constant.shape())?;
     let values = finite(node, constant)?;
     let map = broadcast(constant.shape(), &shape)
         .ok_or_else(|| node.form("the operands' shapes do not broadcast"))?;
@@ -242,14 +251,36 @@ fn affine(
     Ok(ctx.push(node.name(), vec![x], shape, Op::Affine { scale, offset }))
 }
 
-fn sum(
+/// The shape that two operands broadcast to.
+pub(super) fn joint_shape(
+    node: &NodeView,
+    a: &[usize],
+    b: &[usize],
+) -> Result<Vec<usize>, ImportError> {
+    let rank = a.len().max(b.len());
+    let size = |of: &[usize], axis: usize| (axis + of.len()).checked_sub(rank).map_or(1, |i| of[i]);
+    (0..rank)
+        .map(|axis| match (size(a, axis), size(b, axis)) {
+            (0, _) | (_, 0) => None,
+            (1, other) | (other, 1) => Some(other),
+            (one, other) => (one == other).then_some(one),
+        })
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| {
+            node.form(format!(
+                "operands of shapes {a:?} and {b:?} do not broadcast"
+            ))
+        })
+}
+
+pub(super) fn sum(
     ctx: &mut Builder,
     node: &NodeView,
     a: NodeId,
     b: NodeId,
     subtract: bool,
 ) -> Result<NodeId, ImportError> {
-    let shape = ctx.output_shape(node, 0)?;
+    let shape = joint_shape(node, ctx.shape(a), ctx.shape(b))?;
     let (a, b) = (expand(ctx, node, a, &shape)?, expand(ctx, node, b, &shape)?);
     Ok(ctx.push(node.name(), vec![a, b], shape, Op::Add { subtract }))
 }

@@ -309,19 +309,3 @@ pub(super) fn trilu(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErro
         }
     })
 }
-
-/// Between floats nothing changes; an index may become any number.
-pub(super) fn cast(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
-    use tract_onnx::pb::tensor_proto::DataType;
-    let x = ctx.node(node, 0)?;
-    let to = node.int("to").and_then(|to| i32::try_from(to).ok());
-    let to = to.and_then(|to| DataType::try_from(to).ok());
-    let is_float = matches!(to, Some(DataType::Float | DataType::Double));
-    let is_integer = matches!(to, Some(DataType::Int64 | DataType::Int32));
-    if is_float || (is_integer && ctx.is_index(x)) {
-        return ctx.assign(node, Value::Node(x));
-    }
-    Err(node.form(format!(
-        "attribute to is {to:?}; supported are Float and Double, and for the result of ArgMax Int32 and Int64"
-    )))
-}

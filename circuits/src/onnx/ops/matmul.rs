@@ -1,7 +1,8 @@
-//! Gemm and MatMul with constant weights.
+//! Gemm and MatMul, with constant weights or of two computed matrices.
 
 use tract_onnx::prelude::Tensor;
 
+use super::compose::{contracted, reshaped, spread};
 use crate::{
     graph::{NodeId, Op},
     onnx::{
@@ -11,6 +12,9 @@ use crate::{
         build::{Builder, Value, finite},
     },
 };
+
+/// Weights of a product with many constant matrices.
+const MAX_TAPS: usize = 1 << 24;
 
 /// A constant matrix, row-major.
 struct Matrix {
@@ -55,6 +59,18 @@ impl Matrix {
 pub(super) fn matmul(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
     let shape = ctx.output_shape(node, 0)?;
     match (ctx.value(node, 0)?, ctx.value(node, 1)?) {
+        (Value::Node(x), Value::Constant(w)) if is_batched(&w) => {
+            let id = batched(ctx, node, x, &w)?;
+            let id = reshaped(ctx, node, id, &shape);
+            ctx.assign(node, Value::Node(id))
+        }
+        (Value::Constant(w), Value::Node(x)) if is_batched(&w) && ctx.shape(x).len() >= 2 => {
+            // A·X = (Xᵀ·Aᵀ)ᵀ
+            let x = swap_last(ctx, node, x)?;
+            let y = batched(ctx, node, x, &transposed(node, &w)?)?;
+            let y = swap_last(ctx, node, y)?;
+            ctx.assign(node, Value::Node(y))
+        }
         (Value::Node(x), Value::Constant(w)) => {
             let id = product(ctx, node, x, Matrix::new(node, &w)?, shape)?;
             ctx.assign(node, Value::Node(id))
@@ -70,8 +86,94 @@ pub(super) fn matmul(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
             let y = swap_last(ctx, node, y)?;
             ctx.assign(node, Value::Node(y))
         }
-        _ => Err(node.not_constant("one of the matrices")),
+        (Value::Node(a), Value::Node(b)) => {
+            let id = computed(ctx, node, a, b)?;
+            let id = reshaped(ctx, node, id, &shape);
+            ctx.assign(node, Value::Node(id))
+        }
+        _ => Err(node.form("operands without axes or without elements")),
     }
+}
+
+/// More than one matrix.
+fn is_batched(w: &Tensor) -> bool {
+    let lead = w.shape().len().saturating_sub(2);
+    w.shape()[..lead].iter().any(|&size| size != 1)
+}
+
+/// A constant with its last two axes swapped.
+fn transposed(node: &NodeView, w: &Tensor) -> Result<Tensor, ImportError> {
+    let mut perm: Vec<usize> = (0..w.shape().len()).collect();
+    let rank = perm.len();
+    perm.swap(rank - 2, rank - 1);
+    let w = w.clone().permute_axes(&perm);
+    w.map_err(|e| node.form(e.to_string()))
+}
+
+/// Products with many constant matrices: a sparse map.
+fn batched(
+    ctx: &mut Builder,
+    node: &NodeView,
+    x: NodeId,
+    w: &Tensor,
+) -> Result<NodeId, ImportError> {
+    let from = match ctx.shape(x) {
+        [k] => vec![1, *k],
+        shape => shape.to_vec(),
+    };
+    let (rank, wide) = (from.len(), w.shape().len());
+    let (rows, inner) = (from[rank - 2], from[rank - 1]);
+    let (depth, columns) = (w.shape()[wide - 2], w.shape()[wide - 1]);
+    let lead = super::elementwise::joint_shape(node, &from[..rank - 2], &w.shape()[..wide - 2])?;
+    let of = |shape: &[usize]| {
+        broadcast(&shape[..shape.len() - 2], &lead)
+            .ok_or_else(|| node.form("its operands do not broadcast"))
+    };
+    let (places, matrices) = (of(&from)?, of(w.shape())?);
+    if inner != depth {
+        return Err(node.form(format!(
+            "operands of shapes {from:?} and {:?} do not multiply",
+            w.shape()
+        )));
+    }
+    if places.len() * rows * columns * inner > MAX_TAPS {
+        return Err(node.form(format!(
+            "products with many matrices take more than {MAX_TAPS} weights; split them"
+        )));
+    }
+    let values = finite(node, w)?;
+    let mut taps = Vec::with_capacity(places.len() * rows * columns);
+    for (&place, &matrix) in places.iter().zip(&matrices) {
+        for row in 0..rows {
+            let first = (place * rows + row) * inner;
+            for column in 0..columns {
+                let weight = |k: usize| values[(matrix * inner + k) * columns + column];
+                taps.push((0..inner).map(|k| (first + k, weight(k))).collect());
+            }
+        }
+    }
+    let shape = [&lead[..], &[rows, columns]].concat();
+    ctx.linear_map(node, x, shape, taps)
+}
+
+/// `A·B` of computed operands; a vector is a row on the left and a column on the right.
+fn computed(
+    ctx: &mut Builder,
+    node: &NodeView,
+    a: NodeId,
+    b: NodeId,
+) -> Result<NodeId, ImportError> {
+    let a = match *ctx.shape(a) {
+        [k] => reshaped(ctx, node, a, &[1, k]),
+        _ => a,
+    };
+    // Rows of the second matrix are the columns of the product.
+    let b = match *ctx.shape(b) {
+        [k] => reshaped(ctx, node, b, &[1, k]),
+        [] => return Err(node.form("an operand is a scalar; use Mul")),
+        _ => swap_last(ctx, node, b)?,
+    };
+    contracted(ctx, node, a, b)
 }
 
 /// Transposes the last two axes.
@@ -124,7 +226,7 @@ pub(super) fn gemm(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError
     );
     let weights = match ctx.value(node, 1)? {
         Value::Constant(w) => w,
-        Value::Node(_) => return Err(node.not_constant("operand B")),
+        Value::Node(b) => return computed_gemm(ctx, node, b, (alpha, beta), shape),
     };
     let mut w = Matrix::new(node, &weights)?;
     if node.int("transB").unwrap_or(0) != 0 {
@@ -153,20 +255,68 @@ pub(super) fn gemm(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError
     }
     let out = match node.input(2).map(|_| ctx.value(node, 2)).transpose()? {
         None => y,
-        Some(Value::Constant(c)) => {
-            let values = finite(node, &c)?;
-            let map = broadcast(c.shape(), &shape)
-                .ok_or_else(|| node.form("operand C does not broadcast"))?;
-            let offset = ctx.per_item(node, map.into_iter().map(|i| beta * values[i]).collect())?;
-            let scale = vec![1.0; offset.len()];
-            ctx.push(node.name(), vec![y], shape, Op::Affine { scale, offset })
-        }
-        Some(Value::Node(c)) if ctx.shape(c) == shape && beta == 1.0 => {
-            ctx.push(node.name(), vec![y, c], shape, Op::Add { subtract: false })
-        }
-        Some(Value::Node(_)) => {
-            return Err(node.form("a computed operand C needs the output's shape and beta = 1"));
-        }
+        Some(c) => summand(ctx, node, y, c, beta, shape)?,
     };
     ctx.assign(node, Value::Node(out))
+}
+
+/// `y + beta · C`.
+fn summand(
+    ctx: &mut Builder,
+    node: &NodeView,
+    y: NodeId,
+    c: Value,
+    beta: f32,
+    shape: Vec<usize>,
+) -> Result<NodeId, ImportError> {
+    match c {
+        Value::Constant(c) => {
+            let values = spread(node, &c, &shape)?;
+            let offset = ctx.per_item(node, values.into_iter().map(|v| beta * v).collect())?;
+            if offset.iter().any(|v| !v.is_finite()) {
+                return Err(node.form("operand C is not finite; repair the model's parameters"));
+            }
+            let scale = vec![1.0; offset.len()];
+            Ok(ctx.push(node.name(), vec![y], shape, Op::Affine { scale, offset }))
+        }
+        Value::Node(c) => {
+            let c = if beta == 1.0 {
+                c
+            } else {
+                ctx.affine(node, c, beta, 0.0)
+            };
+            super::elementwise::sum(ctx, node, y, c, false)
+        }
+    }
+}
+
+/// Gemm of two computed matrices.
+fn computed_gemm(
+    ctx: &mut Builder,
+    node: &NodeView,
+    b: NodeId,
+    (alpha, beta): (f32, f32),
+    shape: Vec<usize>,
+) -> Result<(), ImportError> {
+    let a = ctx.value(node, 0)?;
+    let mut a = super::compose::lifted(ctx, node, a)?;
+    if ctx.shape(a).len() != 2 || ctx.shape(b).len() != 2 {
+        return Err(node.form("its operands must have two axes"));
+    }
+    if node.int("transA").unwrap_or(0) != 0 {
+        a = swap_last(ctx, node, a)?;
+    }
+    let b = match node.int("transB").unwrap_or(0) {
+        0 => swap_last(ctx, node, b)?,
+        _ => b,
+    };
+    let mut y = contracted(ctx, node, a, b)?;
+    if alpha != 1.0 {
+        y = ctx.affine(node, y, alpha, 0.0);
+    }
+    if node.input(2).is_some() {
+        let c = ctx.value(node, 2)?;
+        y = summand(ctx, node, y, c, beta, shape)?;
+    }
+    ctx.assign(node, Value::Node(y))
 }

@@ -3,8 +3,12 @@
 use super::spatial::{Images, images};
 use crate::{
     geometry::Window,
-    graph::{Op, Pool, PoolKind},
-    onnx::{ImportError, attributes::NodeView, build::Builder},
+    graph::{Activation, Op, Pool, PoolKind},
+    onnx::{
+        ImportError,
+        attributes::NodeView,
+        build::{Builder, Value},
+    },
 };
 
 pub(super) fn max(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
@@ -21,6 +25,47 @@ pub(super) fn average(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportEr
     windowed(ctx, node, PoolKind::Average { count_include_pad })
 }
 
+/// `(Σ |x|^p)^(1/p)` over windows: the mean over whole kernels, times their size, between two functions.
+pub(super) fn lp(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let p = node.int("p").unwrap_or(2);
+    if !(1..=4).contains(&p) {
+        return Err(node.form(format!("attribute p is {p}; supported are 1 to 4")));
+    }
+    let x = ctx.node(node, 0)?;
+    let shape = ctx.shape(x).to_vec();
+    let spatial = shape.len().saturating_sub(2);
+    let size: usize = match node.op().as_str() {
+        "GlobalLpPool" => shape.iter().skip(2).product(),
+        _ => node.sizes("kernel_shape", spatial, 1)?.iter().product(),
+    };
+    let magnitude = ctx.activation(node, x, Activation::Abs);
+    let powers = match p {
+        1 => magnitude,
+        _ => ctx.activation(node, magnitude, Activation::Power { exponent: p as f32 }),
+    };
+    let mut images = images(ctx, node)?;
+    images.node = powers;
+    let kind = PoolKind::Average {
+        count_include_pad: node.int("count_include_pad").unwrap_or(0) != 0,
+    };
+    match node.op().as_str() {
+        "GlobalLpPool" => global_of(ctx, node, images, kind)?,
+        _ => windowed_of(ctx, node, images, kind)?,
+    }
+    let mean = ctx
+        .defined(node)
+        .ok_or_else(|| node.form("it has no output"))?;
+    let sum = ctx.affine(node, mean, size as f32, 0.0);
+    let id = match p {
+        1 => sum,
+        _ => {
+            let exponent = 1.0 / p as f32;
+            ctx.activation(node, sum, Activation::Power { exponent })
+        }
+    };
+    ctx.assign(node, Value::Node(id))
+}
+
 pub(super) fn global_average(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
     let count_include_pad = false;
     global(ctx, node, PoolKind::Average { count_include_pad })
@@ -32,6 +77,15 @@ pub(super) fn global_max(ctx: &mut Builder, node: &NodeView) -> Result<(), Impor
 
 fn global(ctx: &mut Builder, node: &NodeView, kind: PoolKind) -> Result<(), ImportError> {
     let images = images(ctx, node)?;
+    global_of(ctx, node, images, kind)
+}
+
+fn global_of(
+    ctx: &mut Builder,
+    node: &NodeView,
+    images: Images,
+    kind: PoolKind,
+) -> Result<(), ImportError> {
     let stride = match kind {
         // Windows side by side fuse with what stands in front.
         PoolKind::Max => images.size,
@@ -49,6 +103,15 @@ fn global(ctx: &mut Builder, node: &NodeView, kind: PoolKind) -> Result<(), Impo
 
 fn windowed(ctx: &mut Builder, node: &NodeView, kind: PoolKind) -> Result<(), ImportError> {
     let images = images(ctx, node)?;
+    windowed_of(ctx, node, images, kind)
+}
+
+fn windowed_of(
+    ctx: &mut Builder,
+    node: &NodeView,
+    images: Images,
+    kind: PoolKind,
+) -> Result<(), ImportError> {
     let kernel = node.sizes("kernel_shape", images.rank, 0)?;
     let kernel = if images.rank == 1 {
         (1, kernel[0])
@@ -56,14 +119,18 @@ fn windowed(ctx: &mut Builder, node: &NodeView, kind: PoolKind) -> Result<(), Im
         (kernel[0], kernel[1])
     };
     let window = images.window(node, kernel)?;
-    let output = match *ctx.output_shape(node, 0)? {
-        [_, _, w] if images.rank == 1 => (1, w),
-        [_, _, h, w] if images.rank == 2 => (h, w),
-        _ => return Err(node.form("its output has another rank than its input")),
-    };
     let floor = window
         .output()
         .ok_or_else(|| node.form("its kernel is larger than the padded input"))?;
+    let output = match ctx.output_shape(node, 0) {
+        // Inference does not know LpPool.
+        Err(_) if node.int("ceil_mode").unwrap_or(0) == 0 => floor,
+        shape => match *shape? {
+            [_, _, w] if images.rank == 1 => (1, w),
+            [_, _, h, w] if images.rank == 2 => (h, w),
+            _ => return Err(node.form("its output has another rank than its input")),
+        },
+    };
     let up = if node.int("ceil_mode").unwrap_or(0) != 0 {
         1
     } else {

@@ -1,6 +1,9 @@
 //! Reductions over constant axes, and cumulative sums.
 
-use super::shape::permuted;
+use super::{
+    compose::{minus, plus, reshaped},
+    shape::permuted,
+};
 use crate::{
     geometry::Window,
     graph::{Activation, NodeId, Op, Pool, PoolKind},
@@ -24,11 +27,13 @@ pub(super) fn reduce(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
     let mut x = ctx.node(node, 0)?;
     let axes = axes(ctx, node, ctx.shape(x).len())?;
     let op = node.op();
+    if op == "ReduceLogSumExp" && !axes.is_empty() {
+        return log_sum_exp(ctx, node, x, &axes);
+    }
     let square = Activation::Power { exponent: 2.0 };
     x = match op.as_str() {
         "ReduceL1" => ctx.activation(node, x, Activation::Abs),
         "ReduceL2" | "ReduceSumSquare" => ctx.activation(node, x, square),
-        "ReduceLogSumExp" => ctx.activation(node, x, Activation::Exp),
         "ReduceMin" => ctx.affine(node, x, -1.0, 0.0),
         _ => x,
     };
@@ -43,15 +48,35 @@ pub(super) fn reduce(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
     }
     x = match op.as_str() {
         "ReduceL2" => ctx.activation(node, x, Activation::Sqrt),
-        "ReduceLogSum" | "ReduceLogSumExp" => ctx.activation(node, x, Activation::Log),
+        "ReduceLogSum" => ctx.activation(node, x, Activation::Log),
         "ReduceMin" => ctx.affine(node, x, -1.0, 0.0),
         _ => x,
     };
     ctx.assign(node, Value::Node(x))
 }
 
+/// `max x + ln Σ exp(x - max x)`: exponentials of at most 1 use the grid well, whatever the arguments are.
+fn log_sum_exp(
+    ctx: &mut Builder,
+    node: &NodeView,
+    x: NodeId,
+    axes: &[usize],
+) -> Result<(), ImportError> {
+    let shape = ctx.output_shape(node, 0)?;
+    let mut one = ctx.shape(x).to_vec();
+    axes.iter().for_each(|&axis| one[axis] = 1);
+    let top = reduced(ctx, node, x, axes, Core::Max, one.clone())?;
+    let distance = minus(ctx, node, Value::Node(x), Value::Node(top))?;
+    let e = ctx.activation(node, distance, Activation::Exp);
+    let sum = reduced(ctx, node, e, axes, Core::Sum, one)?;
+    let log = ctx.activation(node, sum, Activation::Log);
+    let id = plus(ctx, node, log, Value::Node(top))?;
+    let id = reshaped(ctx, node, id, &shape);
+    ctx.assign(node, Value::Node(id))
+}
+
 /// The reduced axes in order: an attribute or an operand, all where there is neither.
-fn axes(ctx: &Builder, node: &NodeView, rank: usize) -> Result<Vec<usize>, ImportError> {
+pub(super) fn axes(ctx: &Builder, node: &NodeView, rank: usize) -> Result<Vec<usize>, ImportError> {
     let list = match (node.ints("axes"), ctx.optional(node, 1, "the axes")?) {
         (Some(list), _) => list.to_vec(),
         (None, Some(tensor)) => integers(node, &tensor)?,

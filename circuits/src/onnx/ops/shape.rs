@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tract_onnx::prelude::Tensor;
+use tract_onnx::prelude::{DatumType, Tensor};
 
 use crate::{
     graph::{NodeId, Op},
@@ -100,7 +100,7 @@ pub(super) fn permuted(
     ctx.rearrange(node, vec![x], shape, cells)
 }
 
-/// Joins tensors; a constant part must be zero.
+/// Joins tensors; a constant part other than zero becomes a tensor of its own.
 pub(super) fn concat(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
     let shape = ctx.output_shape(node, 0)?;
     let axis = node
@@ -115,13 +115,13 @@ pub(super) fn concat(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
                 inputs.push(id);
                 (ctx.shape(id).to_vec(), Some(inputs.len() as u32 - 1))
             }
-            Value::Constant(tensor) => {
-                if finite(node, &tensor)?.iter().any(|&v| v != 0.0) {
-                    return Err(node.form(
-                        "it joins a constant other than zero; add it with Add after padding",
-                    ));
-                }
+            Value::Constant(tensor) if finite(node, &tensor)?.iter().all(|&v| v == 0.0) => {
                 (tensor.shape().to_vec(), None)
+            }
+            constant => {
+                let id = super::compose::lifted(ctx, node, constant)?;
+                inputs.push(id);
+                (ctx.shape(id).to_vec(), Some(inputs.len() as u32 - 1))
             }
         };
         let fits =
@@ -148,6 +148,9 @@ pub(super) fn concat(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
     let id = ctx.rearrange(node, inputs, shape, cells)?;
     ctx.assign(node, Value::Node(id))
 }
+
+/// Elements of a padded tensor.
+const MAX_PADDED: usize = 1 << 28;
 
 /// Where padding takes its elements from.
 #[derive(Clone, Copy)]
@@ -216,20 +219,25 @@ pub(super) fn pad(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError>
         )));
     }
     let mut before = vec![0; rank];
-    let shape = ctx.output_shape(node, 0)?;
+    let mut shape = from.clone();
     for (i, &axis) in axes.iter().enumerate() {
         let (start, end, size) = (pads[i], pads[axes.len() + i], from[axis] as i64);
         before[axis] = start;
-        if start.saturating_add(end).saturating_add(size) != shape[axis] as i64 {
-            return Err(node.form(format!(
-                "pads {pads:?} contradict the inferred shape {shape:?}"
-            )));
-        }
+        let length = start.saturating_add(end).saturating_add(size);
+        shape[axis] = usize::try_from(length)
+            .ok()
+            .filter(|&length| length > 0 && length < 1 << 24)
+            .ok_or_else(|| node.form(format!("pads {pads:?} do not fit {from:?}")))?;
         if matches!(mode, Padding::Reflect) && start.max(end) >= size {
             return Err(node.form(format!("pads {pads:?} reflect more than the input holds")));
         }
     }
     let steps = strides(&from);
+    if shape.iter().product::<usize>() > MAX_PADDED {
+        return Err(node.form(format!(
+            "pads {pads:?} make more than {MAX_PADDED} elements"
+        )));
+    }
     let mut cells = Vec::with_capacity(shape.iter().product());
     for_each_index(&shape, |index| {
         let element = (0..rank).try_fold(0, |at, axis| {
@@ -264,6 +272,11 @@ pub(super) fn dropout(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportEr
     };
     if training {
         return Err(node.form("it is in training mode; export the model in evaluation mode"));
+    }
+    if node.output(1).is_some() {
+        let shape = super::compose::shape_of(ctx, &ctx.value(node, 0)?);
+        let kept = super::compose::filled(node, &shape, 1.0, DatumType::Bool)?;
+        ctx.assign_output(node, 1, kept)?;
     }
     identity(ctx, node)
 }

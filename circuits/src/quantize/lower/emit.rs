@@ -50,8 +50,13 @@ impl Lowering<'_> {
             .as_ref()
             .map_or((f64::NEG_INFINITY, f64::INFINITY), Activation::codomain);
         let range = (seen.0.max(possible.0), seen.1.min(possible.1));
-        let grid = Grid::new(bits, range.0.min(least(&pending)));
+        let mut grid = Grid::new(bits, range.0.min(least(&pending)));
         let mut out = grid.scale(range);
+        if matches!(pending.activation, Some(Activation::Indicator { .. })) {
+            (grid, out) = (Grid { lo: 0, hi: 1 }, 1.0);
+        } else if grid.holds(range) && self.is_whole(&mut pending) {
+            out = 1.0;
+        }
         let function = pending
             .activation
             .clone()
@@ -137,8 +142,11 @@ impl Lowering<'_> {
     /// Turns a sum into public accumulators; returns the node and the scale of its integers.
     pub(super) fn emit_raw(&mut self, mut pending: Pending) -> (NodeId, f64) {
         // Nothing shifts these sums, so that they can be finer than the model's shift.
-        let gain = (1u64 << self.options.shift.max(RAW_FRACTION)) as f64;
-        let step = Grid::new(self.options.bits.max(8), -1.0).scale(pending.range.overall());
+        let mut gain = (1u64 << self.options.shift.max(RAW_FRACTION)) as f64;
+        let mut step = Grid::new(self.options.bits.max(8), -1.0).scale(pending.range.overall());
+        if self.is_whole(&mut pending) {
+            (gain, step) = (1.0, 1.0);
+        }
         let step = step * self.coarsening(&mut pending, step, gain);
         let terms = self.integer_terms(&mut pending, step, gain);
         let bias = integer_bias(&pending, step, gain);
@@ -153,6 +161,27 @@ impl Lowering<'_> {
             self.push(pending.name, pending.dims, Kind::Linear(linear)),
             step / gain,
         )
+    }
+
+    /// True where a sum's values are whole numbers: those of tensors at scale 1, times whole numbers.
+    fn is_whole(&self, pending: &mut Pending) -> bool {
+        let keeps = match &pending.activation {
+            None => true,
+            Some(Activation::Clip { lo, hi }) => {
+                let whole = |v: &f32| v.is_infinite() || v.fract() == 0.0;
+                whole(lo) && whole(hi)
+            }
+            Some(_) => false,
+        };
+        let mut whole = keeps && pending.bias.iter().all(|b| b.fract() == 0.0);
+        for term in &mut pending.terms {
+            let source = &self.tensors[term.source];
+            let first = term.channel;
+            term.each_weight(source.dims, |w, input| {
+                whole &= *w == 0.0 || (w.fract() == 0.0 && source.scales[first + input] == 1.0);
+            });
+        }
+        whole
     }
 
     /// By how much the scale of sums must grow so that no integer weight or bias leaves its range.

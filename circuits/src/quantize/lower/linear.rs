@@ -28,7 +28,7 @@ impl Lowering<'_> {
     }
 
     /// The operand laid out anew as one tensor.
-    fn one_run(
+    pub(super) fn one_run(
         &mut self,
         id: NodeId,
         value: &Value,

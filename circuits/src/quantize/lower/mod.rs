@@ -5,6 +5,7 @@
 //! stays pending until something needs its integers.
 
 mod argmax;
+mod contract;
 mod elementwise;
 mod emit;
 mod linear;
@@ -118,7 +119,7 @@ pub(super) fn lower(
 impl Lowering<'_> {
     fn node(&mut self, id: NodeId) -> Result<Value, QuantizeError> {
         match &self.graph.nodes[id].op {
-            graph::Op::Input => Ok(self.input(id)),
+            graph::Op::Input | graph::Op::Whole { .. } => Ok(self.input(id)),
             graph::Op::Conv(conv) => self.conv(id, conv),
             graph::Op::MatMul {
                 rows,
@@ -131,6 +132,7 @@ impl Lowering<'_> {
             graph::Op::Pool(pool) => self.pool(id, pool),
             graph::Op::Add { subtract } => self.add(id, *subtract),
             graph::Op::Mul => self.product(id),
+            graph::Op::Contract(sizes) => self.contract(id, *sizes),
             graph::Op::Map(entries) => Ok(self.map(id, entries)),
             graph::Op::Rearrange(cells) => Ok(self.rearrange(id, cells)),
             graph::Op::ArgMax { last } => self.argmax(id, *last),

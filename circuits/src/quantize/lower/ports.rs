@@ -32,8 +32,19 @@ impl Lowering<'_> {
 
     pub(super) fn input(&mut self, id: NodeId) -> Value {
         let (lo, hi) = self.ranges[id].overall();
-        let grid = Grid::new(self.bits(self.name(id)), lo);
-        let scale = grid.scale((lo, hi));
+        let bits = self.bits(self.name(id));
+        let mut grid = Grid::new(bits, lo);
+        let mut scale = grid.scale((lo, hi));
+        if let graph::Op::Whole {
+            lo: least,
+            hi: most,
+        } = self.graph.nodes[id].op
+        {
+            let whole = Grid::whole(bits, (least, most), (lo, hi));
+            if whole.holds((lo, hi)) {
+                (grid, scale) = (whole, 1.0);
+            }
+        }
         let (dims, order) = self.input_layout(id);
         let name = self.name(id).to_owned();
         let node = self.push(

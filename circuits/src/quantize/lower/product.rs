@@ -40,18 +40,34 @@ impl Lowering<'_> {
 
     fn product_of(&mut self, name: &str, a: PartId, b: PartId) -> Pending {
         let (ra, rb) = (self.reach(a), self.reach(b));
-        let (fa, fb) = (0.5 / magnitude(ra), 0.5 / magnitude(rb));
-        let sum = (ra.0 * fa + rb.0 * fb, ra.1 * fa + rb.1 * fb);
-        let difference = (ra.0 * fa - rb.1 * fb, ra.1 * fa - rb.0 * fb);
-        let u = self.square(format!("{name}.plus"), (a, fa), (b, fb), sum);
-        let v = self.square(format!("{name}.minus"), (a, fa), (b, -fb), difference);
+        let (u, v, gain) = self.squares(name, ra, rb, |lowering, fa, fb| {
+            lowering.join((a, fa), (b, fb))
+        });
         let dims = self.tensors[u].dims;
-        let gain = magnitude(ra) * magnitude(rb);
         let term = |source: usize, factor: f64| {
             Term::scaled_copy(source, 0, (dims.1, dims.2), vec![factor; dims.0])
         };
         let terms = vec![term(u, gain), term(v, -gain)];
         Pending::linear(name, dims, terms, Ranges::default())
+    }
+
+    /// The tensors `u` and `v` of factors that reach as far as `ra` and `rb`, and `A·B`. `join` sums the
+    /// factors, each times a number.
+    pub(super) fn squares(
+        &mut self,
+        name: &str,
+        ra: (f64, f64),
+        rb: (f64, f64),
+        mut join: impl FnMut(&mut Self, f64, f64) -> Pending,
+    ) -> (usize, usize, f64) {
+        let (fa, fb) = (0.5 / magnitude(ra), 0.5 / magnitude(rb));
+        let sum = (ra.0 * fa + rb.0 * fb, ra.1 * fa + rb.1 * fb);
+        let difference = (ra.0 * fa - rb.1 * fb, ra.1 * fa - rb.0 * fb);
+        let plus = join(self, fa, fb);
+        let u = self.square(format!("{name}.plus"), plus, sum);
+        let minus = join(self, fa, -fb);
+        let v = self.square(format!("{name}.minus"), minus, difference);
+        (u, v, magnitude(ra) * magnitude(rb))
     }
 
     /// The real values that a part's integers can express.
@@ -60,14 +76,7 @@ impl Lowering<'_> {
         self.representable(index).overall()
     }
 
-    fn square(
-        &mut self,
-        name: String,
-        a: (PartId, f64),
-        b: (PartId, f64),
-        sums: (f64, f64),
-    ) -> usize {
-        let mut pending = self.join(a, b);
+    fn square(&mut self, name: String, mut pending: Pending, sums: (f64, f64)) -> usize {
         let peak = sums.0.abs().max(sums.1.abs());
         let elements = len(pending.dims);
         pending.name = name;

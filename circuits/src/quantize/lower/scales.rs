@@ -23,6 +23,35 @@ impl Grid {
         }
     }
 
+    /// The integers of an element type where `bits` can tell them apart, else powers of two around a range: wide
+    /// enough for inputs like those seen, and no wider, for the sake of products.
+    pub(super) fn whole(bits: u32, (least, most): (i64, i64), (lo, hi): (f64, f64)) -> Grid {
+        if most - least < 1 << bits {
+            return Grid {
+                lo: least,
+                hi: most,
+            };
+        }
+        // The casts saturate; a range too wide does not hold.
+        let up = |v: f64| {
+            (v.max(0.0) as u32)
+                .checked_next_power_of_two()
+                .unwrap_or(1 << 31)
+        };
+        let signed = lo < 0.0;
+        let limit = 1i64 << (bits - u32::from(signed));
+        let reach = i64::from(up((hi + 1.0).max(-lo))).min(limit);
+        Grid {
+            lo: if signed { -reach } else { 0 }.max(least),
+            hi: (reach - 1).min(most),
+        }
+    }
+
+    /// True where a range lies within the grid at scale 1.
+    pub(super) fn holds(self, (lo, hi): (f64, f64)) -> bool {
+        self.lo as f64 <= lo && hi <= self.hi as f64
+    }
+
     /// The scale at which a range just fits; 1 for a range of zeros.
     pub(super) fn scale(self, (lo, hi): (f64, f64)) -> f64 {
         let reach = (hi / self.hi as f64).max(if self.lo < 0 {
@@ -117,5 +146,19 @@ mod tests {
         assert_eq!(Grid::new(8, -0.5), Grid { lo: -127, hi: 127 });
         assert_eq!(Grid::new(8, -0.5).scale((-2.54, 1.0)), 0.02);
         assert_eq!(Grid::new(8, 0.0).scale((0.0, 0.0)), 1.0);
+    }
+
+    #[test]
+    fn whole_numbers_keep_scale_1_where_they_fit() {
+        let grid = |lo, hi| Grid { lo, hi };
+        assert_eq!(Grid::whole(8, (0, 1), (0.0, 0.0)), grid(0, 1));
+        assert_eq!(Grid::whole(8, (0, 255), (0.0, 7.0)), grid(0, 255));
+        assert_eq!(Grid::whole(8, (-128, 127), (-3.0, 5.0)), grid(-128, 127));
+        let int32 = (i64::from(i32::MIN), i64::from(i32::MAX));
+        assert_eq!(Grid::whole(8, int32, (0.0, 7.0)), grid(0, 7));
+        assert_eq!(Grid::whole(8, int32, (-8.0, 2.0)), grid(-8, 7));
+        assert!(Grid::whole(8, int32, (-127.0, 127.0)).holds((-127.0, 127.0)));
+        assert!(!Grid::whole(8, int32, (0.0, 300.0)).holds((0.0, 300.0)));
+        assert!(!Grid::whole(16, int32, (0.0, 1e30)).holds((0.0, 1e30)));
     }
 }

@@ -1,0 +1,154 @@
+//! Products of computed matrices, and attention made of them.
+
+use tensorseal_circuits::{
+    graph::Op,
+    onnx::{self, ImportError, ImportOptions},
+    quantize::{self, Calibration, QuantizeError},
+};
+
+use super::model_support::{Onnx, agrees};
+
+#[test]
+fn products_of_two_computed_matrices() {
+    let two = |a: &[i64], b: &[i64]| Onnx::new().input("x", a).input("z", b);
+    for (a, b, batch) in [
+        (&[0, 3, 4][..], &[0, 4, 5][..], 2),
+        (&[1, 2, 3, 4], &[1, 2, 4, 1], 1),
+        (&[1, 2, 1, 4], &[1, 1, 4, 3], 1),
+        (&[3, 4], &[4, 2], 1),
+        (&[1, 5], &[5, 1], 1),
+    ] {
+        agrees(
+            &two(a, b).node("MatMul", &["x", "z"], "y").output("y"),
+            batch,
+        );
+    }
+    let gemm = two(&[4, 3], &[5, 4])
+        .weights("c", &[5])
+        .node("Gemm", &["x", "z", "c"], "y")
+        .int("transA", 1)
+        .int("transB", 1)
+        .float("alpha", 0.5)
+        .output("y");
+    agrees(&gemm, 1);
+    for (equation, a, b) in [
+        ("bij,bjk->bik", &[0, 3, 4][..], &[0, 4, 2][..]),
+        ("bihd,bjhd->bhij", &[0, 2, 2, 3], &[0, 3, 2, 3]),
+        ("bi,bj->bij", &[0, 3], &[0, 2]),
+        ("bij,bij->b", &[0, 3, 2], &[0, 3, 2]),
+    ] {
+        let onnx = two(a, b).node("Einsum", &["x", "z"], "y");
+        agrees(&onnx.string("equation", equation).output("y"), 2);
+    }
+}
+
+#[test]
+fn one_product_is_two_squares_and_a_sum() {
+    let onnx = Onnx::new()
+        .input("x", &[1, 2, 3])
+        .input("z", &[1, 3, 4])
+        .weights("b", &[4])
+        .node("MatMul", &["x", "z"], "m")
+        .node("Add", &["m", "b"], "s")
+        .node("Relu", &["s"], "y")
+        .output("y");
+    let (graph, model) = agrees(&onnx, 1);
+    assert!(graph.nodes.iter().any(|n| matches!(n.op, Op::Contract(_))));
+    let squares = model.nodes.iter().filter(|n| n.name.ends_with("us"));
+    assert_eq!(squares.count(), 2, "plus and minus of all products");
+}
+
+#[test]
+fn many_matrices_of_constants() {
+    let right = Onnx::new()
+        .input("x", &[0, 2, 3, 4])
+        .weights("w", &[2, 4, 5])
+        .node("MatMul", &["x", "w"], "y");
+    agrees(&right.output("y"), 2);
+    let left = Onnx::new()
+        .input("x", &[1, 2, 3, 4])
+        .weights("w", &[1, 2, 5, 3])
+        .node("MatMul", &["w", "x"], "y");
+    agrees(&left.output("y"), 1);
+}
+
+#[test]
+fn a_product_beyond_the_limit_is_refused() {
+    let onnx = Onnx::new()
+        .input("x", &[1, 80, 80])
+        .input("z", &[1, 80, 80])
+        .node("MatMul", &["x", "z"], "y")
+        .output("y");
+    let graph = onnx::import(&onnx.bytes(), &ImportOptions::default()).unwrap();
+    let error = quantize::quantize(&graph, &Calibration::random(&graph), &Default::default());
+    assert_eq!(
+        error,
+        Err(QuantizeError::TooManyProducts {
+            node: "y".into(),
+            products: 512_000,
+            limit: 1 << 18
+        })
+    );
+}
+
+/// Two heads over four positions, as exporters write them.
+fn heads(mask: Option<Vec<f32>>) -> Onnx {
+    let mut onnx = Onnx::new().opset(17).input("x", &[1, 4, 6]);
+    for name in ["q", "k", "v"] {
+        onnx = onnx
+            .weights(&format!("w{name}"), &[6, 6])
+            .ints(&format!("s{name}"), &[0, 0, 2, 3])
+            .node("MatMul", &["x", &format!("w{name}")], &format!("p{name}"))
+            .node(
+                "Reshape",
+                &[&format!("p{name}"), &format!("s{name}")],
+                &format!("r{name}"),
+            )
+            .node("Transpose", &[&format!("r{name}")], name)
+            .attr_ints(
+                "perm",
+                if name == "k" {
+                    &[0, 2, 3, 1]
+                } else {
+                    &[0, 2, 1, 3]
+                },
+            );
+    }
+    let mut onnx = onnx
+        .floats("root", &[], vec![3f32.sqrt()])
+        .node("MatMul", &["q", "k"], "scores")
+        .node("Div", &["scores", "root"], "scaled");
+    let mut from = "scaled";
+    if let Some(mask) = mask {
+        onnx = onnx
+            .floats("mask", &[1, 1, 4, 4], mask)
+            .node("Add", &["scaled", "mask"], "masked");
+        from = "masked";
+    }
+    onnx.weights("wo", &[6, 5])
+        .ints("flat", &[0, 0, 6])
+        .node("Softmax", &[from], "p")
+        .int("axis", -1)
+        .node("MatMul", &["p", "v"], "o")
+        .node("Transpose", &["o"], "t")
+        .attr_ints("perm", &[0, 2, 1, 3])
+        .node("Reshape", &["t", "flat"], "f")
+        .node("MatMul", &["f", "wo"], "y")
+}
+
+#[test]
+fn attention_as_exporters_write_it() {
+    agrees(&heads(None).output("y"), 1);
+    let causal = (0..16).map(|i| if i % 4 > i / 4 { f32::MIN } else { 0.0 });
+    agrees(&heads(Some(causal.collect())).output("y"), 1);
+}
+
+#[test]
+fn only_a_softmax_reads_a_mask() {
+    let onnx = heads(Some(vec![f32::NEG_INFINITY; 16])).output("masked");
+    let error = onnx::import(&onnx.bytes(), &ImportOptions::default()).unwrap_err();
+    assert!(
+        matches!(&error, ImportError::Form { reason, .. } if reason.contains("Softmax")),
+        "{error}"
+    );
+}
