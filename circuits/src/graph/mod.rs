@@ -31,6 +31,8 @@ pub struct Graph {
     pub inputs: Vec<NodeId>,
     /// The outputs, in ONNX order.
     pub outputs: Vec<Output>,
+    /// The elements of a vector input are features of different units: each is quantized in steps of its own.
+    pub tabular: bool,
 }
 
 /// A graph output.
@@ -104,6 +106,26 @@ pub enum Op {
         /// Takes the last of equal elements.
         last: bool,
     },
+    /// 1 where an element is at most its threshold, else 0; one threshold an element.
+    AtMost(Vec<f32>),
+    /// A threshold gate of bits, the results of [`Op::AtMost`].
+    Gate(Gate),
+    /// The label of the greatest of an item's elements, the first among equals; at least two.
+    Label(Vec<i32>),
+    /// Squared distances of an item to constant points.
+    SquaredDistance {
+        /// Row-major `[points][item]`.
+        points: Vec<f32>,
+    },
+}
+
+/// `clamp(Σ weight · bit + bias, 0, 1)` for each output element, so that all of it are bits again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// `(output element, input element, weight)`, sorted by output.
+    pub entries: Vec<(u32, u32, i32)>,
+    /// One an output element.
+    pub bias: Vec<i32>,
 }
 
 /// A convolution with constant weights.

@@ -1,6 +1,6 @@
 //! One ONNX node: its name, operands and attributes, with errors that say which node they mean.
 
-use tract_onnx::pb::{AttributeProto, NodeProto};
+use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
 
 use super::ImportError;
 
@@ -85,6 +85,23 @@ impl<'a> NodeView<'a> {
     /// List of integers.
     pub(super) fn ints(&self, name: &str) -> Option<&'a [i64]> {
         self.attribute(name).map(|a| a.ints.as_slice())
+    }
+
+    /// List of floats.
+    pub(super) fn floats(&self, name: &str) -> Option<&'a [f32]> {
+        self.attribute(name).map(|a| a.floats.as_slice())
+    }
+
+    /// List of strings.
+    pub(super) fn strings(&self, name: &str) -> Option<Vec<String>> {
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        self.attribute(name)
+            .map(|a| a.strings.iter().map(text).collect())
+    }
+
+    /// Tensor attribute.
+    pub(super) fn tensor(&self, name: &str) -> Option<&'a TensorProto> {
+        self.attribute(name).and_then(|a| a.t.as_ref())
     }
 
     /// String attribute.

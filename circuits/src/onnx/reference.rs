@@ -1,4 +1,4 @@
-//! The original float model, run by `tract`: what the quantized one is measured against.
+//! The original float model, run by `tract` (by our own float graph where it has operators of `ai.onnx.ml`): what the quantized one is measured against.
 
 use std::sync::Arc;
 
@@ -7,13 +7,20 @@ use tract_onnx::prelude::{
     InferenceModelExt, IntoTValue, RunOptions, Tensor, TypedFact, TypedModel, TypedOp,
 };
 
-use super::{ImportError, ImportOptions, parse};
+use super::{ImportError, ImportOptions, ml, parse};
+use crate::graph::{self, Graph};
 
 type Plan = tract_onnx::tract_hir::tract_core::plan::SimplePlan<TypedFact, Box<dyn TypedOp>>;
 
+enum Runner {
+    Plan(Arc<Plan>),
+    /// The float graph itself, for classical models: `tract` knows few of their operators.
+    Graph(Graph),
+}
+
 /// A runnable float model.
 pub struct Reference {
-    plan: Arc<Plan>,
+    runner: Runner,
     inputs: Vec<(String, Vec<usize>)>,
 }
 
@@ -65,6 +72,10 @@ impl Reference {
         let failed = |e| ImportError::Analysis {
             reason: format!("{e:#}"),
         };
+        if ml::uses_domain(&model) {
+            let runner = Runner::Graph(super::import(bytes, options)?);
+            return Ok(Reference { runner, inputs });
+        }
         let plan = parse::guarded("the float reference", || {
             let (inferred, _) = parse::infer(&model, &inputs).map_err(failed)?;
             let typed: TypedModel = InferenceModelExt::into_optimized(inferred).map_err(failed)?;
@@ -72,7 +83,8 @@ impl Reference {
                 .into_runnable_with_options(&RunOptions::default())
                 .map_err(failed)
         })??;
-        Ok(Reference { plan, inputs })
+        let runner = Runner::Plan(plan);
+        Ok(Reference { runner, inputs })
     }
 
     /// Runs the model: one row-major array for each input, batch included, gives one for each output.
@@ -106,11 +118,15 @@ impl Reference {
     }
 
     fn outputs(&self, inputs: &[Vec<f32>]) -> tract_onnx::prelude::TractResult<Vec<Vec<f32>>> {
+        let plan = match &self.runner {
+            Runner::Plan(plan) => plan,
+            Runner::Graph(graph) => return Ok(evaluated(graph, inputs)),
+        };
         let mut tensors = tract_onnx::prelude::tvec![];
         for ((_, shape), values) in self.inputs.iter().zip(inputs) {
             tensors.push(Tensor::from_shape(shape, values)?.into_tvalue());
         }
-        let outputs = self.plan.run(tensors)?;
+        let outputs = plan.run(tensors)?;
         outputs
             .iter()
             .map(|t| {
@@ -122,4 +138,22 @@ impl Reference {
             })
             .collect()
     }
+}
+
+/// The outputs of a graph, item by item.
+fn evaluated(graph: &Graph, inputs: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let mut outputs = vec![Vec::new(); graph.outputs.len()];
+    for item in 0..graph.batch {
+        let of_item = |(values, &id): (&Vec<f32>, &usize)| {
+            let len = graph.item_len(id);
+            values[item * len..(item + 1) * len].to_vec()
+        };
+        let items: Vec<Vec<f32>> = inputs.iter().zip(&graph.inputs).map(of_item).collect();
+        let items: Vec<&[f32]> = items.iter().map(Vec::as_slice).collect();
+        let values = graph::evaluate(graph, &items);
+        for (output, port) in outputs.iter_mut().zip(&graph.outputs) {
+            output.extend(&values[port.node]);
+        }
+    }
+    outputs
 }

@@ -13,7 +13,7 @@ use crate::{
 
 /// What is computed of the reduced elements.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Core {
+pub(in crate::onnx) enum Core {
     Sum,
     Mean,
     Max,
@@ -75,7 +75,7 @@ fn axes(ctx: &Builder, node: &NodeView, rank: usize) -> Result<Vec<usize>, Impor
 }
 
 /// Appends a reduction; `shape` is that of its result.
-pub(super) fn reduced(
+pub(in crate::onnx) fn reduced(
     ctx: &mut Builder,
     node: &NodeView,
     x: NodeId,

@@ -10,7 +10,7 @@ use super::{
     reduce::{Core, reduced},
 };
 use crate::{
-    graph::{Activation, Op},
+    graph::{Activation, NodeId, Op},
     onnx::{
         ImportError,
         attributes::NodeView,
@@ -30,32 +30,57 @@ pub(super) fn softmax(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportEr
     } else {
         (axis..shape.len()).collect()
     };
-    let mut one = shape.clone();
-    axes.iter().for_each(|&axis| one[axis] = 1);
-    let subtract = true;
-    let top = reduced(ctx, node, x, &axes, Core::Max, one.clone())?;
-    let top = expand(ctx, node, top, &shape)?;
-    let distance = ctx.push(
-        node.name(),
-        vec![x, top],
-        shape.clone(),
-        Op::Add { subtract },
-    );
-    let e = ctx.activation(node, distance, Activation::Exp);
-    let sum = reduced(ctx, node, e, &axes, Core::Sum, one)?;
-    let id = if node.op() == "LogSoftmax" {
+    if node.op() == "LogSoftmax" {
+        let (distance, e) = exponentials(ctx, node, x, &axes)?;
+        let sum = reduced(ctx, node, e, &axes, Core::Sum, kept(&shape, &axes))?;
         let log = ctx.activation(node, sum, Activation::Log);
         let log = expand(ctx, node, log, &shape)?;
-        ctx.push(
-            node.name(),
-            vec![distance, log],
-            shape,
-            Op::Add { subtract },
-        )
-    } else {
-        let share = ctx.activation(node, sum, Activation::Reciprocal);
-        let share = expand(ctx, node, share, &shape)?;
-        ctx.push(node.name(), vec![e, share], shape, Op::Mul)
-    };
+        let op = Op::Add { subtract: true };
+        let id = ctx.push(node.name(), vec![distance, log], shape, op);
+        return ctx.assign(node, Value::Node(id));
+    }
+    let id = softmax_of(ctx, node, x, &axes, None)?;
     ctx.assign(node, Value::Node(id))
+}
+
+/// Appends the softmax over some axes; with a mask of zeros and ones, over what it leaves.
+pub(in crate::onnx) fn softmax_of(
+    ctx: &mut Builder,
+    node: &NodeView,
+    x: NodeId,
+    axes: &[usize],
+    mask: Option<NodeId>,
+) -> Result<NodeId, ImportError> {
+    let shape = ctx.shape(x).to_vec();
+    let (_, mut e) = exponentials(ctx, node, x, axes)?;
+    if let Some(mask) = mask {
+        e = ctx.push(node.name(), vec![e, mask], shape.clone(), Op::Mul);
+    }
+    let sum = reduced(ctx, node, e, axes, Core::Sum, kept(&shape, axes))?;
+    let share = ctx.activation(node, sum, Activation::Reciprocal);
+    let share = expand(ctx, node, share, &shape)?;
+    Ok(ctx.push(node.name(), vec![e, share], shape, Op::Mul))
+}
+
+/// Appends distances from the maximum, and their exponentials.
+fn exponentials(
+    ctx: &mut Builder,
+    node: &NodeView,
+    x: NodeId,
+    axes: &[usize],
+) -> Result<(NodeId, NodeId), ImportError> {
+    let shape = ctx.shape(x).to_vec();
+    let top = reduced(ctx, node, x, axes, Core::Max, kept(&shape, axes))?;
+    let top = expand(ctx, node, top, &shape)?;
+    let op = Op::Add { subtract: true };
+    let distance = ctx.push(node.name(), vec![x, top], shape, op);
+    let e = ctx.activation(node, distance, Activation::Exp);
+    Ok((distance, e))
+}
+
+/// A shape with some axes reduced to one element.
+fn kept(shape: &[usize], axes: &[usize]) -> Vec<usize> {
+    let mut kept = shape.to_vec();
+    axes.iter().for_each(|&axis| kept[axis] = 1);
+    kept
 }

@@ -169,7 +169,12 @@ impl Lowering<'_> {
         (peak / MAX_WEIGHT).max(1.0)
     }
 
-    fn integer_terms(&self, pending: &mut Pending, scale: f64, gain: f64) -> Vec<model::Term> {
+    pub(super) fn integer_terms(
+        &self,
+        pending: &mut Pending,
+        scale: f64,
+        gain: f64,
+    ) -> Vec<model::Term> {
         let convert = |term: &mut Term| {
             let source = &self.tensors[term.source];
             let first = term.channel;

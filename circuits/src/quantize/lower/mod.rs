@@ -5,8 +5,12 @@
 //! stays pending until something needs its integers.
 
 mod argmax;
+mod decisions;
+mod distance;
 mod elementwise;
 mod emit;
+mod features;
+mod label;
 mod linear;
 mod pending;
 mod pool;
@@ -14,6 +18,8 @@ mod ports;
 mod product;
 mod scales;
 mod value;
+
+use std::collections::HashMap;
 
 use self::{
     pending::{Op, Pending, Term},
@@ -56,6 +62,8 @@ struct Lowering<'a> {
     options: &'a QuantizeOptions,
     model: Model,
     tensors: Vec<Tensor>,
+    /// Of inputs that are only compared: the edges of each element's bins, by tensor.
+    edges: HashMap<usize, Vec<Vec<f32>>>,
     parts: Vec<Part>,
     values: Vec<Option<Value>>,
 }
@@ -80,6 +88,7 @@ pub(super) fn lower(
         options,
         model,
         tensors: Vec::new(),
+        edges: HashMap::new(),
         parts: Vec::new(),
         values: Vec::new(),
     };
@@ -117,6 +126,10 @@ impl Lowering<'_> {
             graph::Op::Map(entries) => Ok(self.map(id, entries)),
             graph::Op::Rearrange(cells) => Ok(self.rearrange(id, cells)),
             graph::Op::ArgMax { last } => self.argmax(id, *last),
+            graph::Op::AtMost(thresholds) => Ok(self.at_most(id, thresholds)),
+            graph::Op::Gate(gate) => Ok(self.gate(id, gate)),
+            graph::Op::Label(labels) => self.label(id, labels),
+            graph::Op::SquaredDistance { points } => Ok(self.squared_distance(id, points)),
         }
     }
 
