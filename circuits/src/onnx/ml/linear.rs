@@ -48,11 +48,17 @@ impl Rows {
         ctx.push(node.name(), vec![sums], shape, Op::Affine { scale, offset })
     }
 
-    /// The same, with a score of 0 in front.
-    pub(super) fn after_zero(&self, features: usize) -> Rows {
+    /// `factor · s + summand` of the one score `s`, for each of `pairs`.
+    pub(super) fn spread(&self, pairs: &[(f32, f32)]) -> Rows {
+        let weights = pairs
+            .iter()
+            .flat_map(|(factor, _)| self.weights.iter().map(move |w| factor * w));
+        let offset = pairs
+            .iter()
+            .map(|(factor, summand)| factor * self.offset[0] + summand);
         Rows {
-            weights: [&vec![0.0; features][..], &self.weights].concat(),
-            offset: [&[0.0][..], &self.offset].concat(),
+            weights: weights.collect(),
+            offset: offset.collect(),
         }
     }
 }
@@ -109,11 +115,12 @@ pub(super) fn classifier(ctx: &mut Builder, node: &NodeView) -> Result<(), Impor
     let rows = coefficients(node, features)?;
     let (count, classes) = (rows.offset.len(), labels.len());
     if count == 1 && classes == 2 {
-        let against = rows.after_zero(features).apply(ctx, node, x);
+        let against = rows.spread(&[(0.0, 0.0), (1.0, 0.0)]).apply(ctx, node, x);
         labels::define(ctx, node, against, labels)?;
         if node.output(1).is_some() {
-            let score = rows.apply(ctx, node, x);
-            let shown = scores::pair(ctx, node, score, post, Pair::Complement);
+            let shown = scores::pair(ctx, node, post, Pair::Complement, |ctx, pairs| {
+                rows.spread(pairs).apply(ctx, node, x)
+            });
             scores::define(ctx, node, 1, shown)?;
         }
         return Ok(());

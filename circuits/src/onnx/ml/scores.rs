@@ -86,37 +86,27 @@ pub(super) enum Pair {
     Opposite,
 }
 
-/// Appends both classes' scores from one.
+/// Appends both classes' scores from one, `s`; `score` appends `factor · s + summand` for each of its pairs.
 pub(super) fn pair(
     ctx: &mut Builder,
     node: &NodeView,
-    score: NodeId,
     post: Post,
     pair: Pair,
+    score: impl FnOnce(&mut Builder, &[(f32, f32)]) -> NodeId,
 ) -> NodeId {
-    let (score, pair) = match post {
+    match (post, pair) {
         // 1 - σ(s) = σ(-s)
-        Post::Logistic => {
-            let p = ctx.activation(node, score, Activation::Sigmoid);
-            (p, Pair::Complement)
+        (Post::Logistic, _) => {
+            let s = score(ctx, &[(1.0, 0.0)]);
+            let p = ctx.activation(node, s, Activation::Sigmoid);
+            let entries = vec![(0, 0, -1.0), (1, 0, 1.0)];
+            let id = linear(ctx, node, p, entries, vec![1.0, 0.0]);
+            ctx.mark_shares(id);
+            id
         }
-        _ => (score, pair),
-    };
-    let first = match pair {
-        Pair::Complement => 1.0,
-        Pair::Opposite => 0.0,
-    };
-    let id = linear(
-        ctx,
-        node,
-        score,
-        vec![(0, 0, -1.0), (1, 0, 1.0)],
-        vec![first, 0.0],
-    );
-    if pair == Pair::Complement {
-        ctx.mark_shares(id);
+        (_, Pair::Complement) => score(ctx, &[(-1.0, 1.0), (1.0, 0.0)]),
+        (_, Pair::Opposite) => score(ctx, &[(-1.0, 0.0), (1.0, 0.0)]),
     }
-    id
 }
 
 /// Names the scores after the ONNX node's output `at`, where it has one.

@@ -209,18 +209,17 @@ pub(super) fn classifier(ctx: &mut Builder, node: &NodeView) -> Result<(), Impor
     if node.output(1).is_none() {
         return Ok(());
     }
-    let sums = scores.apply(ctx, node, basis);
+    let spread =
+        |ctx: &mut Builder, pairs: &[(f32, f32)]| scores.spread(pairs).apply(ctx, node, basis);
     let probability = (finite(node, "prob_a")?, finite(node, "prob_b")?);
-    let shown = match (probability.0[..].first(), probability.1[..].first()) {
-        (None, None) if classes == 2 => {
-            let entries = vec![(0, 0, -1.0), (1, 0, 1.0)];
-            scores::linear(ctx, node, sums, entries, vec![0.0, 0.0])
-        }
-        (None, None) => sums,
-        (Some(a), Some(b)) if classes == 2 => {
-            // The probability of class 0 is 1 / (1 + exp(a·s + b)).
-            let exponent = ctx.affine(node, sums, *a, *b);
-            scores::pair(ctx, node, exponent, Post::Logistic, Pair::Complement)
+    let shown = match (&probability.0[..], &probability.1[..]) {
+        ([], []) if classes == 2 => scores::pair(ctx, node, Post::None, Pair::Opposite, spread),
+        ([], []) => scores.apply(ctx, node, basis),
+        // The probability of class 0 is 1 / (1 + exp(a·s + b)).
+        (&[a], &[b]) if classes == 2 => {
+            scores::pair(ctx, node, Post::Logistic, Pair::Complement, |ctx, _| {
+                spread(ctx, &[(a, b)])
+            })
         }
         _ => {
             return Err(node.form(

@@ -244,18 +244,25 @@ fn binary(
     if node.output(1).is_none() {
         return Ok(());
     }
-    let score = sums(ctx, node, &scores, 1.0, base);
-    let shown = if first {
-        let pair = if is_positive {
-            Pair::Complement
-        } else {
-            Pair::Opposite
-        };
-        scores::pair(ctx, node, score, post, pair)
-    } else {
+    let score = |ctx: &mut Builder, rows: &[(f32, f32)]| {
+        let mut entries = Vec::new();
+        for (row, &(factor, _)) in rows.iter().enumerate() {
+            let of_row = |&(_, leaf, w): &(u32, u32, f32)| (row as u32, leaf, factor * w);
+            entries.extend(scores.entries.iter().map(of_row));
+        }
+        let offsets = rows
+            .iter()
+            .map(|&(factor, summand)| factor * offset + summand);
+        scores::linear(ctx, node, scores.leaves, entries, offsets.collect())
+    };
+    let shown = match (first, is_positive) {
+        (true, true) => scores::pair(ctx, node, post, Pair::Complement, score),
+        (true, false) => scores::pair(ctx, node, post, Pair::Opposite, score),
         // Class 0 has the score 0.
-        let both = scores::linear(ctx, node, score, vec![(1, 0, 1.0)], vec![0.0, 0.0]);
-        scores::transformed(ctx, node, both, post)?
+        (false, _) => {
+            let both = score(ctx, &[(0.0, 0.0), (1.0, 0.0)]);
+            scores::transformed(ctx, node, both, post)?
+        }
     };
     scores::define(ctx, node, 1, shown)
 }

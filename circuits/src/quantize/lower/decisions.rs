@@ -7,7 +7,7 @@
 
 use super::{
     Lowering, Part, PartId, Tensor,
-    pending::{Op as RealOp, Pending, Term as RealTerm},
+    pending::{Op as RealOp, Pending},
     value::{Value, len},
 };
 use crate::{
@@ -241,7 +241,7 @@ pub(super) fn sign_table() -> Table {
     }
 }
 
-/// Which of a vector's elements the weights of a term belong to, in the order of [`RealTerm::each_weight`].
+/// Which of a vector's elements the weights of a term belong to, in the order of its `each_weight`.
 fn output_of(op: &RealOp, outputs: usize) -> impl Fn(usize) -> usize + use<> {
     let (each, listed) = match op {
         RealOp::Conv { weights, cout, .. } => (weights.len() / cout, None),
