@@ -190,6 +190,21 @@ impl Graph {
         readers
     }
 
+    /// Which tensors are features of a tabular input, rescaled or moved perhaps.
+    pub fn features(&self) -> Vec<bool> {
+        let mut features: Vec<bool> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            features.push(match node.op {
+                Op::Input => self.tabular && node.shape.len() == 2,
+                Op::Affine { .. } | Op::Rearrange(_) => {
+                    !node.inputs.is_empty() && node.inputs.iter().all(|&i| features[i])
+                }
+                _ => false,
+            });
+        }
+        features
+    }
+
     /// Rewrites that keep every output: composes rearrangements, moves zero padding into convolutions and mean
     /// pools, and drops nodes that no output needs (inputs stay).
     pub fn simplify(&mut self) {
