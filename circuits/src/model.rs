@@ -77,6 +77,28 @@ pub struct Port {
     pub order: Vec<u32>,
     /// `real = scale · integer`.
     pub scale: f64,
+    /// One for each element of an item, in place of `scale`; empty where `scale` holds for all.
+    pub encodings: Vec<Encoding>,
+}
+
+/// How an input's number becomes an integer, where elements differ in that.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Encoding {
+    /// `real = scale · integer`.
+    Scale(f64),
+    /// The integer is how many of these ascending numbers are less than the real one: all that a model sees of an
+    /// input which it only compares with them.
+    Edges(Vec<f32>),
+}
+
+impl Encoding {
+    /// The edges, where it has them.
+    pub fn edges(self) -> Option<Vec<f32>> {
+        match self {
+            Encoding::Scale(_) => None,
+            Encoding::Edges(edges) => Some(edges),
+        }
+    }
 }
 
 /// One node.

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::model::{Kind, Model, Port};
+use crate::model::{Encoding, Kind, Model, Port};
 
 /// An input as integers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,8 @@ pub enum PortError {
     },
 }
 
-/// Quantizes an input given in ONNX order: `round(value / scale)`, halves to even, clamped to the node's range.
+/// Quantizes an input given in ONNX order: `round(value / scale)`, halves to even, clamped to the node's range; where
+/// the port has edges, the number of them that are less than the value.
 ///
 /// # Errors
 /// [`PortError`], for the wrong number of values or values that are not finite.
@@ -66,8 +67,10 @@ pub fn quantize_input(model: &Model, port: &Port, values: &[f32]) -> Result<Quan
         clamped: 0,
     };
     for (i, &value) in values.iter().enumerate() {
-        // The cast saturates; the clamp below is far inside i64.
-        let rounded = (f64::from(value) / port.scale).round_ties_even() as i64;
+        let rounded = match encoding(port, i) {
+            Encoded::Scale(scale) => nearest(value, scale),
+            Encoded::Edges(edges) => edges.partition_point(|&edge| edge < value) as i64,
+        };
         let clamped = rounded.clamp(*lo, *hi);
         quantized.clamped += usize::from(clamped != rounded);
         quantized.values[element(port, i)] = clamped;
@@ -75,14 +78,49 @@ pub fn quantize_input(model: &Model, port: &Port, values: &[f32]) -> Result<Quan
     Ok(quantized)
 }
 
-/// Real values of an input or output tensor, in ONNX order.
+/// The nearest integer. The cast saturates; the range that it is clamped to is far inside `i64`.
+fn nearest(value: f32, scale: f64) -> i64 {
+    (f64::from(value) / scale).round_ties_even() as i64
+}
+
+enum Encoded<'a> {
+    Scale(f64),
+    Edges(&'a [f32]),
+}
+
+fn encoding(port: &Port, logical: usize) -> Encoded<'_> {
+    let at = logical.checked_rem(port.encodings.len());
+    match at.map(|at| &port.encodings[at]) {
+        None => Encoded::Scale(port.scale),
+        Some(Encoding::Scale(scale)) => Encoded::Scale(*scale),
+        Some(Encoding::Edges(edges)) => Encoded::Edges(edges),
+    }
+}
+
+/// A number between the edges of its bin, the upper one included.
+fn of_bin(edges: &[f32], bin: i64) -> f32 {
+    let bin = usize::try_from(bin).unwrap_or(0);
+    match (edges.get(bin), edges.last()) {
+        (Some(&edge), _) => edge,
+        (None, Some(&last)) => last.next_up(),
+        (None, None) => 0.0,
+    }
+}
+
+/// Real values of an input or output tensor, in ONNX order; of an element with edges, a number of the same bin.
 ///
 /// # Errors
 /// [`PortError::Length`], for the wrong number of values.
 pub fn dequantize(port: &Port, values: &[i64]) -> Result<Vec<f32>, PortError> {
     check_length(port, values.len())?;
     Ok((0..values.len())
-        .map(|i| (values[element(port, i)] as f64 * port.scale) as f32)
+        .map(|i| {
+            let value = values[element(port, i)];
+            match encoding(port, i) {
+                Encoded::Scale(scale) => (value as f64 * scale) as f32,
+                Encoded::Edges(edges) => of_bin(edges, value),
+            }
+        })
         .collect())
 }
 
@@ -121,6 +159,7 @@ mod tests {
             shape: vec![1, 3],
             order,
             scale: 0.5,
+            encodings: Vec::new(),
         };
         Model {
             name: "ports".into(),
@@ -152,6 +191,27 @@ mod tests {
             dequantize(port, &quantized.values).unwrap(),
             [0.0, 1.0, -1.5]
         );
+    }
+
+    #[test]
+    fn elements_may_have_encodings_of_their_own() {
+        let mut model = model(vec![]);
+        model.inputs[0].encodings = vec![
+            Encoding::Scale(0.25),
+            Encoding::Edges(vec![-1.0, 0.5, 2.0]),
+            Encoding::Edges(Vec::new()),
+        ];
+        let port = &model.inputs[0];
+        let values = |v: [f32; 3]| quantize_input(&model, port, &v).unwrap().values;
+        assert_eq!(values([0.5, -1.0, 7.0]), [2, 0, 0]);
+        assert_eq!(values([-0.5, (-1.0f32).next_up(), 7.0]), [-2, 1, 0]);
+        assert_eq!(values([0.0, 0.5, -7.0]), [0, 1, 0]);
+        assert_eq!(values([0.0, 2.5, -7.0]), [0, 3, 0]);
+        // What a bin stands for is a number of that bin.
+        for bin in 0..=3 {
+            let shown = dequantize(port, &[1, bin, 0]).unwrap();
+            assert_eq!(values([shown[0], shown[1], shown[2]]), [1, bin, 0]);
+        }
     }
 
     #[test]

@@ -219,6 +219,7 @@ pub(crate) fn port(name: &str, node: NodeId, s: Shape) -> Port {
         shape: vec![s.n, s.c, s.h, s.w],
         order: Vec::new(),
         scale: 1.0,
+        encodings: Vec::new(),
     }
 }
 

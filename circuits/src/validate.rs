@@ -1,6 +1,6 @@
 //! Structural checks of a model that came from a file: afterwards no index of it can be out of range.
 
-use crate::model::{Kind, Linear, Model, Node, Op, Port, Table, Term};
+use crate::model::{Encoding, Kind, Linear, Model, Node, Op, Port, Table, Term};
 
 /// Largest tensor and largest weight list.
 const MAX_ELEMENTS: usize = 1 << 28;
@@ -106,6 +106,9 @@ fn port_fault(model: &Model, port: &Port, input: bool, twice: bool) -> Option<&'
     if !(port.scale.is_finite() && port.scale > 0.0) {
         return Some("has a scale that is not a positive number");
     }
+    if let Some(what) = encoding_fault(port, input) {
+        return Some(what);
+    }
     if port.order.is_empty() {
         return None;
     }
@@ -116,6 +119,23 @@ fn port_fault(model: &Model, port: &Port, input: bool, twice: bool) -> Option<&'
                 .is_some_and(|s| !std::mem::replace(s, true))
         });
     (!permutation).then_some("has an order that is no permutation")
+}
+
+fn encoding_fault(port: &Port, input: bool) -> Option<&'static str> {
+    if port.encodings.is_empty() {
+        return None;
+    }
+    let elements: usize = port.shape.iter().product();
+    if !input || !elements.is_multiple_of(port.encodings.len()) {
+        return Some("has encodings that are not one for each element of an input's item");
+    }
+    let sound = |encoding: &Encoding| match encoding {
+        Encoding::Scale(scale) => scale.is_finite() && *scale > 0.0,
+        Encoding::Edges(edges) => {
+            edges.iter().all(|e| !e.is_nan()) && edges.is_sorted_by(|a, b| a < b)
+        }
+    };
+    (!port.encodings.iter().all(sound)).then_some("has an encoding that is not in order")
 }
 
 fn node_fault(model: &Model, id: usize, node: &Node, is_output: bool) -> Option<&'static str> {

@@ -209,6 +209,7 @@ fn accumulators(model: &Model, at: usize, inputs: &[Vec<i64>]) -> Vec<i64> {
         shape,
         order: Vec::new(),
         scale: 1.0,
+        encodings: Vec::new(),
     });
     executor::run(&cut, inputs).unwrap().swap_remove(at)
 }

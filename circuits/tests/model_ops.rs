@@ -1,7 +1,11 @@
 //! Every operator: float graph and integer model against the float reference.
 
+#[path = "model_ops/classical.rs"]
+mod classical;
 #[path = "model_ops/conformance.rs"]
 mod conformance;
+#[path = "model_ops/exported.rs"]
+mod exported;
 #[path = "model_ops/functions.rs"]
 mod functions;
 #[path = "model_ops/matrices.rs"]

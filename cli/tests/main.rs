@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod digits;
+mod forest;
 mod golden;
 mod on_chain;
 mod provers;

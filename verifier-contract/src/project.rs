@@ -32,8 +32,8 @@ pub struct PublicTensor {
     pub side: Side,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// A real number is its integer times this.
-    pub scale: f64,
+    /// A real number is its integer times this; none where elements have encodings of their own.
+    pub scale: Option<f64>,
     /// For each value, in ONNX order, its place among the public values.
     pub places: Vec<u32>,
 }
@@ -380,18 +380,28 @@ library Model {{
             "    /// @notice Places of the {} values of `{}`, shape {:?}, for `PublicValues.read`.
     bytes internal constant {name} =
 {};
-    /// @notice A real value of `{}` is its integer times {:e}; this is 10^18 times that, rounded.
-    uint256 internal constant {name}_SCALE_E18 = {};
 ",
             tensor.places.len(),
             plain(&tensor.name),
             tensor.shape,
             literal(&places),
-            plain(&tensor.name),
-            tensor.scale,
-            // The cast saturates.
-            (tensor.scale * 1e18).round() as u128,
         )
+        .expect("text takes text");
+        let name_in_text = plain(&tensor.name);
+        match tensor.scale {
+            Some(scale) => write!(
+                text,
+                "    /// @notice A real value of `{name_in_text}` is its integer times {scale:e}; this is 10^18 times that, rounded.
+    uint256 internal constant {name}_SCALE_E18 = {};
+",
+                // The cast saturates.
+                (scale * 1e18).round() as u128,
+            ),
+            None => writeln!(
+                text,
+                "    // Each value of `{name_in_text}` has an encoding of its own: `tensorseal run` and `prove` apply it.",
+            ),
+        }
         .expect("text takes text");
     }
     for hashed in &project.hashed {
@@ -656,7 +666,7 @@ mod tests {
             name: "x".into(),
             side: Side::Input,
             shape: vec![3],
-            scale: 1.0,
+            scale: Some(1.0),
             places: vec![1, 0, 2],
         };
         assert_eq!(replay.integers(&tensor), "[-1099511627776,7,0]\n");

@@ -25,7 +25,7 @@ pub(crate) fn project() -> Project {
         name: name.to_owned(),
         side,
         shape: vec![1, places.len()],
-        scale: 0.125,
+        scale: Some(0.125),
         places: places.to_vec(),
     };
     Project {

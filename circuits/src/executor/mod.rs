@@ -169,6 +169,7 @@ mod tests {
             shape: vec![1, 1, h, w],
             order: Vec::new(),
             scale: 1.0,
+            encodings: Vec::new(),
         };
         let raw = Linear {
             terms: vec![scaled(1, 1)],

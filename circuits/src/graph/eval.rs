@@ -74,6 +74,27 @@ pub fn evaluate(graph: &Graph, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
                 })
                 .collect(),
             Op::ArgMax { last } => vec![argmax(arg(0), *last) as f32],
+            Op::AtMost(thresholds) => arg(0)
+                .iter()
+                .zip(thresholds)
+                .map(|(x, threshold)| f32::from(x <= threshold))
+                .collect(),
+            Op::Gate(gate) => {
+                let mut sums: Vec<f32> = gate.bias.iter().map(|&b| b as f32).collect();
+                for &(o, i, weight) in &gate.entries {
+                    sums[o as usize] += weight as f32 * arg(0)[i as usize];
+                }
+                sums.into_iter().map(|sum| sum.clamp(0.0, 1.0)).collect()
+            }
+            Op::Label(labels) => vec![labels[argmax(arg(0), false)] as f32],
+            Op::SquaredDistance { points } => {
+                let x = arg(0);
+                let distance = |point: &[f32]| {
+                    let square = |(x, p): (&f32, &f32)| f64::from(x - p).powi(2);
+                    x.iter().zip(point).map(square).sum::<f64>() as f32
+                };
+                points.chunks_exact(x.len()).map(distance).collect()
+            }
         };
         values.push(value);
     }

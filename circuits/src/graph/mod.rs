@@ -31,6 +31,8 @@ pub struct Graph {
     pub inputs: Vec<NodeId>,
     /// The outputs, in ONNX order.
     pub outputs: Vec<Output>,
+    /// The elements of a vector input are features of different units: each is quantized in steps of its own.
+    pub tabular: bool,
 }
 
 /// A graph output.
@@ -113,6 +115,26 @@ pub enum Op {
         /// Takes the last of equal elements.
         last: bool,
     },
+    /// 1 where an element is at most its threshold, else 0; one threshold an element.
+    AtMost(Vec<f32>),
+    /// A threshold gate of bits, the results of [`Op::AtMost`].
+    Gate(Gate),
+    /// The label of the greatest of an item's elements, the first among equals; at least two.
+    Label(Vec<i32>),
+    /// Squared distances of an item to constant points.
+    SquaredDistance {
+        /// Row-major `[points][item]`.
+        points: Vec<f32>,
+    },
+}
+
+/// `clamp(Σ weight · bit + bias, 0, 1)` for each output element, so that all of it are bits again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// `(output element, input element, weight)`, sorted by output.
+    pub entries: Vec<(u32, u32, i32)>,
+    /// One an output element.
+    pub bias: Vec<i32>,
 }
 
 /// A convolution with constant weights.
@@ -188,6 +210,21 @@ impl Graph {
             readers[output.node] += 1;
         }
         readers
+    }
+
+    /// Which tensors are features of a tabular input, rescaled or moved perhaps.
+    pub fn features(&self) -> Vec<bool> {
+        let mut features: Vec<bool> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            features.push(match node.op {
+                Op::Input => self.tabular && node.shape.len() == 2,
+                Op::Affine { .. } | Op::Rearrange(_) => {
+                    !node.inputs.is_empty() && node.inputs.iter().all(|&i| features[i])
+                }
+                _ => false,
+            });
+        }
+        features
     }
 
     /// Rewrites that keep every output: composes rearrangements, moves zero padding into convolutions and mean

@@ -1,6 +1,6 @@
 //! One ONNX node: its name, operands and attributes, with errors that say which node they mean.
 
-use tract_onnx::pb::{AttributeProto, NodeProto};
+use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
 
 use super::ImportError;
 
@@ -97,6 +97,11 @@ impl<'a> NodeView<'a> {
         let text = |s: &Vec<u8>| String::from_utf8_lossy(s).into_owned();
         self.attribute(name)
             .map(|a| a.strings.iter().map(text).collect())
+    }
+
+    /// Tensor attribute.
+    pub(super) fn tensor(&self, name: &str) -> Option<&'a TensorProto> {
+        self.attribute(name).and_then(|a| a.t.as_ref())
     }
 
     /// String attribute.

@@ -1,6 +1,9 @@
 //! Walks the ONNX nodes in order and builds the float graph.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use tract_onnx::{
     pb::{ModelProto, NodeProto},
@@ -10,7 +13,7 @@ use tract_onnx::{
 use super::{
     ImportError, ImportOptions,
     attributes::NodeView,
-    ops,
+    ml, ops,
     parse::{self, Analysis, Fact},
 };
 use crate::graph::{Activation, Cell, Function, Graph, Node, NodeId, Op, Output};
@@ -31,6 +34,8 @@ pub(super) struct Builder {
     values: HashMap<String, Value>,
     facts: HashMap<String, Fact>,
     opset: i64,
+    /// Tensors whose rows are not negative and add up to 1.
+    shares: HashSet<NodeId>,
     masks: HashMap<NodeId, Mask>,
     refused: Option<String>,
 }
@@ -55,6 +60,7 @@ pub(super) fn build(
         nodes: Vec::new(),
         inputs: Vec::new(),
         outputs: Vec::new(),
+        tabular: ml::uses_domain(model),
     };
     let mut builder = Builder {
         graph,
@@ -63,6 +69,7 @@ pub(super) fn build(
         opset: parse::opset(model),
         masks: HashMap::new(),
         refused: analysis.refused,
+        shares: HashSet::new(),
     };
     for (name, fact) in &builder.facts {
         if let Some(value) = &fact.value {
@@ -220,6 +227,64 @@ impl Builder {
         &self.graph.nodes[id].shape
     }
 
+    /// Elements of one item of a node's tensor.
+    pub(super) fn item_len(&self, id: NodeId) -> usize {
+        self.graph.item_len(id)
+    }
+
+    /// Remembers that rows of a tensor are not negative and add up to 1.
+    pub(super) fn mark_shares(&mut self, id: NodeId) {
+        self.shares.insert(id);
+    }
+
+    /// True where rows are known not to be negative and to add up to 1.
+    pub(super) fn is_shares(&self, id: NodeId) -> bool {
+        self.shares.contains(&id)
+    }
+
+    /// What a tensor is scaled from, with the factors and summands of an item's elements.
+    pub(super) fn scaling(&self, id: NodeId) -> Option<(NodeId, Vec<f32>, Vec<f32>)> {
+        match &self.graph.nodes[id].op {
+            Op::Affine { scale, offset } => {
+                let input = self.graph.nodes[id].inputs[0];
+                Some((input, scale.clone(), offset.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The scores that an index is the ArgMax of, and whether the last of equals wins.
+    pub(super) fn argmax_of(&self, id: NodeId) -> Option<(NodeId, bool)> {
+        let node = self.unmoved(id);
+        match node.op {
+            Op::ArgMax { last } => Some((node.inputs[0], last)),
+            _ => None,
+        }
+    }
+
+    /// The scores that a label belongs to, and all labels.
+    pub(super) fn label_of(&self, id: NodeId) -> Option<(NodeId, Vec<i32>)> {
+        let node = self.unmoved(id);
+        match &node.op {
+            Op::Label(labels) => Some((node.inputs[0], labels.clone())),
+            _ => None,
+        }
+    }
+
+    /// The node whose tensor another only rearranges.
+    fn unmoved(&self, mut id: NodeId) -> &Node {
+        while let Node {
+            op: Op::Rearrange(_),
+            inputs,
+            ..
+        } = &self.graph.nodes[id]
+        {
+            let [input] = inputs[..] else { break };
+            id = input;
+        }
+        &self.graph.nodes[id]
+    }
+
     /// Appends a node.
     pub(super) fn push(
         &mut self,
@@ -299,10 +364,10 @@ impl Builder {
         }
     }
 
-    /// True where a node holds the index of an ArgMax.
+    /// True where a node holds the index of an ArgMax, or a label.
     pub(super) fn is_index(&self, id: NodeId) -> bool {
         match &self.graph.nodes[id] {
-            node if matches!(node.op, Op::ArgMax { .. }) => true,
+            node if matches!(node.op, Op::ArgMax { .. } | Op::Label(_)) => true,
             node if matches!(node.op, Op::Rearrange(_)) => {
                 node.inputs.iter().any(|&i| self.is_index(i))
             }

@@ -7,6 +7,7 @@ mod attributes;
 mod broadcast;
 mod build;
 mod error;
+mod ml;
 mod ops;
 mod parse;
 mod reference;
@@ -36,7 +37,7 @@ impl Default for ImportOptions {
 
 /// The operators that a model may apply to values that depend on its input.
 pub fn supported_operators() -> Vec<&'static str> {
-    ops::OPERATORS.iter().map(|(name, _)| *name).collect()
+    ops::all().map(|(name, _)| *name).collect()
 }
 
 /// Reads a float ONNX model.

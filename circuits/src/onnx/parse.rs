@@ -16,7 +16,7 @@ use tract_onnx::{
     tract_hir::infer::Factoid,
 };
 
-use super::ImportError;
+use super::{ImportError, ml};
 
 /// Elements that one tensor may have: 2^28, a gibibyte of `f32`.
 pub(super) const MAX_ELEMENTS: usize = 1 << 28;
@@ -260,7 +260,8 @@ pub(super) fn infer(
     model: &ModelProto,
     inputs: &[Input],
 ) -> tract_onnx::prelude::TractResult<(tract_onnx::prelude::InferenceModel, Outlets)> {
-    let framework = tract_onnx::onnx().with_ignore_value_info(true);
+    let mut framework = tract_onnx::onnx().with_ignore_value_info(true);
+    ml::shapes::register(&mut framework);
     let parsed = framework.parse(model, None)?;
     if !parsed.unresolved_inputs.is_empty() {
         let reason = format!(

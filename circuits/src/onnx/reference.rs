@@ -1,4 +1,5 @@
-//! The original float model, run by `tract`: what the quantized one is measured against.
+//! The original float model, run by `tract`, or by our own float graph where it has operators that `tract` does not
+//! know: what the quantized one is measured against.
 
 use std::sync::Arc;
 
@@ -8,15 +9,22 @@ use tract_onnx::prelude::{
 };
 
 use super::{
-    ImportError, ImportOptions,
+    ImportError, ImportOptions, ml,
     parse::{self, Input},
 };
+use crate::graph::{self, Graph};
 
 type Plan = tract_onnx::tract_hir::tract_core::plan::SimplePlan<TypedFact, Box<dyn TypedOp>>;
 
+enum Runner {
+    Plan(Arc<Plan>),
+    /// The float graph itself: `tract` knows few operators of classical models, and not all of the others.
+    Graph(Graph),
+}
+
 /// A runnable float model.
 pub struct Reference {
-    plan: Arc<Plan>,
+    runner: Runner,
     inputs: Vec<Input>,
 }
 
@@ -74,8 +82,12 @@ impl Reference {
             typed
                 .into_runnable_with_options(&RunOptions::default())
                 .map_err(failed)
-        })??;
-        Ok(Reference { plan, inputs })
+        });
+        let runner = match plan {
+            Ok(Ok(plan)) if !ml::uses_domain(&model) => Runner::Plan(plan),
+            _ => Runner::Graph(super::import(bytes, options)?),
+        };
+        Ok(Reference { runner, inputs })
     }
 
     /// Runs the model: one row-major array for each input, batch included, gives one for each output.
@@ -109,13 +121,17 @@ impl Reference {
     }
 
     fn outputs(&self, inputs: &[Vec<f32>]) -> tract_onnx::prelude::TractResult<Vec<Vec<f32>>> {
+        let plan = match &self.runner {
+            Runner::Plan(plan) => plan,
+            Runner::Graph(graph) => return Ok(graph::run(graph, inputs)),
+        };
         let mut tensors = tract_onnx::prelude::tvec![];
         for (input, values) in self.inputs.iter().zip(inputs) {
             let tensor = Tensor::from_shape(&input.shape, values)?;
             let tensor = tensor.cast_to_dt(input.datum)?.into_owned();
             tensors.push(tensor.into_tvalue());
         }
-        let outputs = self.plan.run(tensors)?;
+        let outputs = plan.run(tensors)?;
         outputs
             .iter()
             .map(|t| {

@@ -15,6 +15,9 @@ const RANDOM_ITEMS: usize = 8;
 /// more the next one may exceed them.
 const HEADROOM: f32 = 0.3;
 
+/// Features have no format that limits them: their ranges grow by this share of their width at either end.
+const FEATURE_HEADROOM: f32 = 0.5;
+
 /// What the calibration inputs did to every tensor of a graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
@@ -212,6 +215,7 @@ impl Calibration {
                 node: graph.name.clone(),
             });
         }
+        let features = graph.features();
         let clip = |(id, seen): (usize, &Seen)| {
             let node = &graph.nodes[id];
             if seen.range.lo.len() != graph.item_len(id) {
@@ -236,6 +240,7 @@ impl Calibration {
                     let (lo, hi) = percentiles(&seen.values, percentile);
                     range.clip(lo, hi);
                 }
+                Method::MinMax if features[id] => range.spread(FEATURE_HEADROOM),
                 // An input's range is what its format says: images end at 1 in every sample.
                 Method::MinMax | Method::Entropy
                     if matches!(node.op, Op::Input | Op::Whole { .. }) => {}
@@ -286,6 +291,23 @@ impl Ranges {
         let outward = |v: &mut f32, grows: bool| *v = if grows { *v * factor } else { *v / factor };
         self.lo.iter_mut().for_each(|lo| outward(lo, *lo < 0.0));
         self.hi.iter_mut().for_each(|hi| outward(hi, *hi > 0.0));
+    }
+
+    /// Moves both ends outward by a share of the width. What is never negative stays so.
+    fn spread(&mut self, share: f32) {
+        for (lo, hi) in self.lo.iter_mut().zip(&mut self.hi) {
+            let more = share * (*hi - *lo);
+            *lo = if *lo < 0.0 {
+                *lo - more
+            } else {
+                (*lo - more).max(0.0)
+            };
+            *hi = if *hi > 0.0 {
+                *hi + more
+            } else {
+                (*hi + more).min(0.0)
+            };
+        }
     }
 
     /// Ranges that hold nothing yet.

@@ -177,6 +177,35 @@ impl Onnx {
         })
     }
 
+    pub(crate) fn attr_floats(self, name: &str, values: &[f32]) -> Onnx {
+        let floats = values.to_vec();
+        self.attribute(AttributeProto {
+            name: name.into(),
+            r#type: AttributeType::Floats as i32,
+            floats,
+            ..Default::default()
+        })
+    }
+
+    pub(crate) fn attr_strings(self, name: &str, values: &[&str]) -> Onnx {
+        let strings = values.iter().map(|v| v.as_bytes().to_vec()).collect();
+        self.attribute(AttributeProto {
+            name: name.into(),
+            r#type: AttributeType::Strings as i32,
+            strings,
+            ..Default::default()
+        })
+    }
+
+    pub(crate) fn attr_tensor(self, name: &str, tensor: TensorProto) -> Onnx {
+        self.attribute(AttributeProto {
+            name: name.into(),
+            r#type: AttributeType::Tensor as i32,
+            t: Some(tensor),
+            ..Default::default()
+        })
+    }
+
     pub(crate) fn float(self, name: &str, value: f32) -> Onnx {
         self.attribute(AttributeProto {
             name: name.into(),
@@ -270,7 +299,7 @@ pub(crate) fn samples(graph: &Graph, count: usize, seed: u64) -> Vec<Sample> {
 }
 
 /// The sample as the model's integers.
-fn integers(model: &Model, sample: &Sample) -> Vec<Vec<i64>> {
+pub(crate) fn integers(model: &Model, sample: &Sample) -> Vec<Vec<i64>> {
     let quantize =
         |(port, values): (_, &Vec<f32>)| ports::quantize_input(model, port, values).unwrap().values;
     model.inputs.iter().zip(sample).map(quantize).collect()

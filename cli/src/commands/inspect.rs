@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use tensorseal_circuits::model::{Encoding, Port};
 use tensorseal_prover::artifact::Kind;
 
 use crate::{
@@ -117,7 +118,7 @@ fn model(compiled: &CompiledModel) -> Result<Outcome> {
         for port in ports {
             head.row([
                 what,
-                &format!("{} {:?}, scale {:.6e}", port.name, port.shape, port.scale),
+                &format!("{} {:?}, {}", port.name, port.shape, encoding(port)),
             ]);
         }
     }
@@ -171,6 +172,23 @@ fn model(compiled: &CompiledModel) -> Result<Outcome> {
             "kind": Kind::Model.to_string(), "facts": facts, "bits": compiled.model.bits, "shift": compiled.model.shift,
         }),
     ))
+}
+
+/// How a port's numbers become integers.
+fn encoding(port: &Port) -> String {
+    let edges = |encoding: &Encoding| match encoding {
+        Encoding::Scale(_) => None,
+        Encoding::Edges(edges) => Some(edges.len()),
+    };
+    let (features, edges): (usize, Option<usize>) =
+        (port.encodings.len(), port.encodings.iter().map(edges).sum());
+    match (features, edges) {
+        (0, _) => format!("scale {:.6e}", port.scale),
+        (_, None) => format!("{features} features, each with its scale"),
+        (_, Some(edges)) => {
+            format!("{features} features as their places among {edges} thresholds, exact")
+        }
+    }
 }
 
 fn plan(compiled: &CompiledModel, memory: u32) -> Outcome {

@@ -24,7 +24,7 @@ pub struct HashedTensor {
     pub name: String,
     /// Shape.
     pub shape: Vec<usize>,
-    /// `real = scale * integer`.
+    /// `real = scale * integer`; 1 where elements have encodings of their own.
     pub scale: f64,
 }
 

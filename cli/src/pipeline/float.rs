@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use tensorseal_circuits::{
     executor,
-    graph::{self, Graph, Op},
+    graph::{Graph, Op},
     model::Port,
     onnx::{self, ImportOptions, Reference},
     ports,
@@ -34,8 +34,7 @@ const RANDOM_SEED: u64 = 1;
 #[derive(Debug)]
 pub struct FloatModel {
     graph: Graph,
-    /// The original model, where `tract` runs it; else the float graph stands for it.
-    reference: Option<Reference>,
+    reference: Reference,
 }
 
 /// A quantized model.
@@ -83,7 +82,7 @@ impl FloatModel {
         let refused =
             |why: &dyn std::error::Error| CliError::Input(format!("{}: {why}", path.display()));
         let graph = onnx::import(&bytes, &options).map_err(|why| refused(&why))?;
-        let reference = Reference::new(&bytes, &options).ok();
+        let reference = Reference::new(&bytes, &options).map_err(|why| refused(&why))?;
         Ok(Self { graph, reference })
     }
 
@@ -230,12 +229,10 @@ impl FloatModel {
         let mut errors: Vec<OutputError> = model.outputs.iter().map(named).collect();
         let mut ranges = vec![(f64::INFINITY, f64::NEG_INFINITY); errors.len()];
         for item in items {
-            let exact = match &self.reference {
-                Some(reference) => reference
-                    .run(item)
-                    .map_err(|why| CliError::input(self.name(), why))?,
-                None => graph::run(&self.graph, item),
-            };
+            let exact = self
+                .reference
+                .run(item)
+                .map_err(|why| CliError::input(self.name(), why))?;
             let integers = compiled::execute(model, item)?;
             let outputs = exact.iter().zip(&integers).zip(&mut errors);
             for (((float, integer), error), (low, high)) in outputs.zip(&mut ranges) {

@@ -282,7 +282,11 @@ impl Vk {
                 Side::Output
             },
             shape: public.port.shape.clone(),
-            scale: public.port.scale,
+            scale: public
+                .port
+                .encodings
+                .is_empty()
+                .then_some(public.port.scale),
             places: (0..public.cells.len())
                 .map(|element| place(public.cells[logical(&public.port, element)]))
                 .collect(),

@@ -25,9 +25,9 @@ pub(super) fn argmax(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
     ctx.define(node, input, shape, Op::ArgMax { last })
 }
 
-/// An index is an output and nothing else: no operator may compute with it, except to reshape it.
+/// An index or label is an output and nothing else: no operator may compute with it, except to reshape it.
 pub(in crate::onnx) fn check_argmax(graph: &Graph) -> Result<(), ImportError> {
-    let is_index = |id: usize| matches!(graph.nodes[id].op, Op::ArgMax { .. });
+    let is_index = |id: usize| matches!(graph.nodes[id].op, Op::ArgMax { .. } | Op::Label(_));
     for node in &graph.nodes {
         if let Some(&index) = node.inputs.iter().find(|&&i| is_index(i)) {
             if matches!(node.op, Op::Rearrange(_)) && node.inputs.len() == 1 {
@@ -37,7 +37,7 @@ pub(in crate::onnx) fn check_argmax(graph: &Graph) -> Result<(), ImportError> {
                 node: graph.nodes[index].name.clone(),
                 op: "ArgMax".into(),
                 reason: format!(
-                    "its result is read by `{}`; it is supported as an output only",
+                    "its index or label is read by `{}`; it is supported as an output only",
                     node.name
                 ),
             });

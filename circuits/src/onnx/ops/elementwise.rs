@@ -286,7 +286,7 @@ pub(super) fn sum(
 }
 
 /// Broadcasts a tensor.
-pub(super) fn expand(
+pub(in crate::onnx) fn expand(
     ctx: &mut Builder,
     node: &NodeView,
     x: NodeId,

@@ -28,12 +28,15 @@ mod softmax;
 mod spatial;
 
 pub(super) use argmax::check_argmax;
+pub(super) use elementwise::expand as broadcast_to;
+pub(super) use reduce::{Core, reduced};
+pub(super) use softmax::{masked as masked_softmax, over as softmax_over};
 
 use std::collections::HashSet;
 
 use tract_onnx::pb::GraphProto;
 
-use super::{ImportError, attributes::NodeView, build::Builder};
+use super::{ImportError, attributes::NodeView, build::Builder, ml};
 
 /// Turns one ONNX node into nodes of the float graph.
 pub(super) type Importer = fn(&mut Builder, &NodeView) -> Result<(), ImportError>;
@@ -197,11 +200,15 @@ const FOLDABLE: &[&str] = &[
     "Size",
 ];
 
+/// Every operator, those of `ai.onnx.ml` last.
+pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, Importer)> {
+    OPERATORS.iter().chain(ml::OPERATORS)
+}
+
 /// The importer of a node's operator.
 pub(super) fn importer(node: &NodeView) -> Result<Importer, ImportError> {
     let op = node.op();
-    OPERATORS
-        .iter()
+    all()
         .find(|(name, _)| *name == op)
         .map(|(_, importer)| *importer)
         .ok_or_else(|| unsupported(node))

@@ -16,7 +16,7 @@ use crate::{
 
 /// What is computed of the reduced elements.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Core {
+pub(in crate::onnx) enum Core {
     Sum,
     Mean,
     Max,
@@ -100,7 +100,7 @@ pub(super) fn axes(ctx: &Builder, node: &NodeView, rank: usize) -> Result<Vec<us
 }
 
 /// Appends a reduction; `shape` is that of its result.
-pub(super) fn reduced(
+pub(in crate::onnx) fn reduced(
     ctx: &mut Builder,
     node: &NodeView,
     x: NodeId,

@@ -39,7 +39,7 @@ pub(super) fn softmax(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportEr
 }
 
 /// Softmax over some axes, or its logarithm.
-pub(super) fn over(
+pub(in crate::onnx) fn over(
     ctx: &mut Builder,
     node: &NodeView,
     x: NodeId,
@@ -126,4 +126,24 @@ fn stand_ins(shape: &[usize], one: &[usize], left_out: &[bool], batch: usize) ->
         Some((0, at as u32))
     };
     left_out.iter().enumerate().map(cell).collect()
+}
+
+/// Softmax over what a computed mask of zeros and ones leaves; zeros elsewhere.
+pub(in crate::onnx) fn masked(
+    ctx: &mut Builder,
+    node: &NodeView,
+    x: NodeId,
+    axes: &[usize],
+    mask: NodeId,
+) -> Result<NodeId, ImportError> {
+    let shape = ctx.shape(x).to_vec();
+    let mut one = shape.clone();
+    axes.iter().for_each(|&axis| one[axis] = 1);
+    let top = reduced(ctx, node, x, axes, Core::Max, one.clone())?;
+    let distance = minus(ctx, node, Value::Node(x), Value::Node(top))?;
+    let e = ctx.activation(node, distance, Activation::Exp);
+    let e = ctx.push(node.name(), vec![e, mask], shape, Op::Mul);
+    let sum = reduced(ctx, node, e, axes, Core::Sum, one)?;
+    let share = ctx.activation(node, sum, Activation::Reciprocal);
+    times(ctx, node, e, Value::Node(share))
 }

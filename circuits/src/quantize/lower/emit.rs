@@ -35,7 +35,7 @@ impl Lowering<'_> {
 
     /// Turns a sum into a quantized tensor. Returns its index in the list of tensors.
     pub(super) fn emit(&mut self, pending: Pending) -> usize {
-        let (name, bits) = (pending.name.clone(), self.bits(&pending.name));
+        let (name, bits) = (pending.name.clone(), self.width(&pending.name));
         let tensor = self.emit_with(pending, bits);
         self.adjustable.push((name, self.tensors[tensor].node));
         tensor
@@ -201,7 +201,12 @@ impl Lowering<'_> {
         (peak / MAX_WEIGHT).max(1.0)
     }
 
-    fn integer_terms(&self, pending: &mut Pending, scale: f64, gain: f64) -> Vec<model::Term> {
+    pub(super) fn integer_terms(
+        &self,
+        pending: &mut Pending,
+        scale: f64,
+        gain: f64,
+    ) -> Vec<model::Term> {
         let convert = |term: &mut Term| {
             let source = &self.tensors[term.source];
             let first = term.channel;

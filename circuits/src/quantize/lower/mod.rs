@@ -6,8 +6,12 @@
 
 mod argmax;
 mod contract;
+mod decisions;
+mod distance;
 mod elementwise;
 mod emit;
+mod features;
+mod label;
 mod linear;
 mod pending;
 mod pool;
@@ -15,6 +19,8 @@ mod ports;
 mod product;
 mod scales;
 mod value;
+
+use std::collections::HashMap;
 
 use self::{
     pending::{Op, Pending, Term},
@@ -62,6 +68,8 @@ struct Lowering<'a> {
     widths: &'a Widths,
     model: Model,
     tensors: Vec<Tensor>,
+    /// Of inputs that are only compared: the edges of each element's bins, by tensor.
+    edges: HashMap<usize, Vec<Vec<f32>>>,
     parts: Vec<Part>,
     values: Vec<Option<Value>>,
     /// Nodes whose bits follow from their name: see [`Trace`].
@@ -90,6 +98,7 @@ pub(super) fn lower(
         widths,
         model,
         tensors: Vec::new(),
+        edges: HashMap::new(),
         parts: Vec::new(),
         values: Vec::new(),
         adjustable: Vec::new(),
@@ -136,6 +145,10 @@ impl Lowering<'_> {
             graph::Op::Map(entries) => Ok(self.map(id, entries)),
             graph::Op::Rearrange(cells) => Ok(self.rearrange(id, cells)),
             graph::Op::ArgMax { last } => self.argmax(id, *last),
+            graph::Op::AtMost(thresholds) => Ok(self.at_most(id, thresholds)),
+            graph::Op::Gate(gate) => Ok(self.gate(id, gate)),
+            graph::Op::Label(labels) => self.label(id, labels),
+            graph::Op::SquaredDistance { points } => Ok(self.squared_distance(id, points)),
         }
     }
 
@@ -157,7 +170,7 @@ impl Lowering<'_> {
     }
 
     /// Bits of the tensor of this name.
-    fn bits(&self, name: &str) -> u32 {
+    fn width(&self, name: &str) -> u32 {
         self.widths.get(name).copied().unwrap_or(self.options.bits)
     }
 

@@ -3,13 +3,13 @@
 use super::{
     Lowering, Part, Tensor,
     emit::copy,
+    features::Encoded,
     pending::{Op, Pending, Term},
-    scales::Grid,
     value::{Dims, Value, len},
 };
 use crate::{
     graph::{self, NodeId},
-    model::{Kind, Linear, Port, Table},
+    model::{Encoding, Kind, Linear, Port, Table},
     quantize::QuantizeError,
 };
 
@@ -31,21 +31,12 @@ impl Lowering<'_> {
     }
 
     pub(super) fn input(&mut self, id: NodeId) -> Value {
-        let (lo, hi) = self.ranges[id].overall();
-        let bits = self.bits(self.name(id));
-        let mut grid = Grid::new(bits, lo);
-        let mut scale = grid.scale((lo, hi));
-        if let graph::Op::Whole {
-            lo: least,
-            hi: most,
-        } = self.graph.nodes[id].op
-        {
-            let whole = Grid::whole(bits, (least, most), (lo, hi));
-            if whole.holds((lo, hi)) {
-                (grid, scale) = (whole, 1.0);
-            }
-        }
         let (dims, order) = self.input_layout(id);
+        let Encoded {
+            grid,
+            scales,
+            encodings,
+        } = self.encoded(id, dims);
         let name = self.name(id).to_owned();
         let node = self.push(
             name.clone(),
@@ -63,14 +54,22 @@ impl Lowering<'_> {
             node,
             shape,
             order: port_order,
-            scale,
+            scale: if encodings.is_empty() { scales[0] } else { 1.0 },
+            encodings: encodings.clone(),
         });
         let tensor = self.tensor(Tensor {
             node,
             dims,
-            scales: vec![scale; dims.0],
+            scales,
             least: grid.lo,
         });
+        let edges = encodings
+            .into_iter()
+            .map_while(Encoding::edges)
+            .collect::<Vec<_>>();
+        if !edges.is_empty() {
+            self.edges.insert(tensor, edges);
+        }
         let part = self.part(Part::Tensor(tensor));
         Value::whole(part, len(dims)).reordered(len(dims), |i| order[i])
     }
@@ -222,6 +221,7 @@ impl Lowering<'_> {
             shape,
             order,
             scale,
+            encodings: Vec::new(),
         });
         Ok(())
     }
