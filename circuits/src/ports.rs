@@ -67,12 +67,21 @@ pub fn quantize_input(model: &Model, port: &Port, values: &[f32]) -> Result<Quan
     };
     for (i, &value) in values.iter().enumerate() {
         // The cast saturates; the clamp below is far inside i64.
-        let rounded = (f64::from(value) / port.scale).round_ties_even() as i64;
+        let rounded = quotient(value, port.scale).round_ties_even() as i64;
         let clamped = rounded.clamp(*lo, *hi);
         quantized.clamped += usize::from(clamped != rounded);
         quantized.values[element(port, i)] = clamped;
     }
     Ok(quantized)
+}
+
+/// `value / scale`. A scale that is a float32 number is that of a `QuantizeLinear`, which divides in float32.
+fn quotient(value: f32, scale: f64) -> f64 {
+    if f64::from(scale as f32) == scale {
+        f64::from(value / scale as f32)
+    } else {
+        f64::from(value) / scale
+    }
 }
 
 /// Real values of an input or output tensor, in ONNX order.

@@ -9,6 +9,8 @@ mod model_support;
 mod moves;
 #[path = "model_ops/products.rs"]
 mod products;
+#[path = "model_ops/quantized.rs"]
+mod quantized;
 
 use model_support::{Onnx, agrees};
 use tensorseal_circuits::model::{Kind, Linear, Model, Op, Table};

@@ -5,13 +5,22 @@
 //! elements (reshape, transpose, concat, pad, ...) is one operator, [`Op::Rearrange`].
 
 mod activation;
+mod dyadic;
 mod eval;
 mod fold;
 mod function;
+mod grids;
+mod integers;
+mod quantized;
 
 pub use activation::Activation;
-pub use eval::evaluate;
+pub(crate) use dyadic::ratio;
+pub use dyadic::{Dyadic, Rounded, Ties};
+pub use eval::{Integers, evaluate, trace};
 pub use function::Function;
+pub use integers::{IntegerTensor, integer_tensors};
+pub use quantized::{Grid, IntegerTable, Quantized, QuantizedOp, Sum, SumMap};
+pub(crate) use quantized::{MeanTable, finite, sum_of};
 
 use crate::geometry::Window;
 
@@ -31,6 +40,19 @@ pub struct Graph {
     pub inputs: Vec<NodeId>,
     /// The outputs, in ONNX order.
     pub outputs: Vec<Output>,
+    /// The quantized tensors of the ONNX graph, by name.
+    pub quantized: Vec<QuantizedTensor>,
+}
+
+/// A quantized tensor of the ONNX graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantizedTensor {
+    /// ONNX name.
+    pub name: String,
+    /// The node whose real numbers its integers mean.
+    pub node: NodeId,
+    /// Its grid.
+    pub grid: Grid,
 }
 
 /// A graph output.
@@ -104,6 +126,8 @@ pub enum Op {
         /// Takes the last of equal elements.
         last: bool,
     },
+    /// Integers of one grid to those of another.
+    Quantized(Quantized),
 }
 
 /// A convolution with constant weights.

@@ -9,6 +9,7 @@ use super::{
     attributes::NodeView,
     ops,
     parse::{self, Analysis},
+    quantized::{IntegerType, Integers},
 };
 use crate::graph::{Activation, Cell, Function, Graph, Node, NodeId, Op, Output};
 
@@ -24,15 +25,17 @@ pub(super) enum Value {
 /// The graph under construction.
 #[derive(Debug)]
 pub(super) struct Builder<'a> {
-    graph: Graph,
+    pub(super) graph: Graph,
     values: HashMap<String, Value>,
     analysis: &'a Analysis,
     opset: i64,
+    pub(super) integers: Integers<'a>,
 }
 
 pub(super) fn build(
     model: &ModelProto,
     analysis: &Analysis,
+    types: &HashMap<String, IntegerType>,
     options: &ImportOptions,
 ) -> Result<Graph, ImportError> {
     let onnx = parse::graph(model)?;
@@ -43,12 +46,14 @@ pub(super) fn build(
         nodes: Vec::new(),
         inputs: Vec::new(),
         outputs: Vec::new(),
+        quantized: Vec::new(),
     };
     let mut builder = Builder {
         graph,
         values: HashMap::new(),
         analysis,
         opset: parse::opset(model),
+        integers: Integers::new(types, &onnx.node),
     };
     for (name, fact) in &analysis.facts {
         if let Some(value) = &fact.value {
@@ -60,6 +65,7 @@ pub(super) fn build(
     for (name, shape) in &analysis.inputs {
         let id = builder.push(name, Vec::new(), shape.clone(), Op::Input);
         builder.graph.inputs.push(id);
+        let id = builder.integer_input(name, id);
         builder.values.insert(name.clone(), Value::Node(id));
     }
     for node in &onnx.node {
@@ -68,15 +74,20 @@ pub(super) fn build(
             .outputs()
             .all(|name| matches!(builder.values.get(name), Some(Value::Constant(_))))
         {
+            builder.check_integers(&node)?;
             ops::importer(&node)?(&mut builder, &node)?;
+            builder.carry_integers(&node)?;
         }
     }
     for output in &onnx.output {
         match builder.values.get(&output.name) {
-            Some(&Value::Node(node)) => builder.graph.outputs.push(Output {
-                name: output.name.clone(),
-                node,
-            }),
+            Some(&Value::Node(node)) => {
+                let node = builder.integer_output(&output.name, node);
+                builder.graph.outputs.push(Output {
+                    name: output.name.clone(),
+                    node,
+                });
+            }
             _ => {
                 return Err(ImportError::ConstantOutput {
                     output: output.name.clone(),
@@ -178,7 +189,17 @@ impl Builder<'_> {
 
     /// The graph node that the ONNX node's first output stands for.
     pub(super) fn defined(&self, node: &NodeView) -> Option<NodeId> {
-        match self.values.get(node.output(0)?) {
+        self.node_of(node.output(0)?)
+    }
+
+    /// What a tensor name stands for.
+    pub(super) fn value_of(&self, name: &str) -> Option<Value> {
+        self.values.get(name).cloned()
+    }
+
+    /// The graph node that a tensor name stands for.
+    pub(super) fn node_of(&self, name: &str) -> Option<NodeId> {
+        match self.values.get(name) {
             Some(&Value::Node(id)) => Some(id),
             _ => None,
         }

@@ -9,6 +9,7 @@ mod build;
 mod error;
 mod ops;
 mod parse;
+mod quantized;
 mod reference;
 
 pub use error::ImportError;
@@ -36,16 +37,20 @@ impl Default for ImportOptions {
 
 /// The operators that a model may apply to values that depend on its input.
 pub fn supported_operators() -> Vec<&'static str> {
-    ops::OPERATORS.iter().map(|(name, _)| *name).collect()
+    let all = ops::OPERATORS.iter().chain(quantized::OPERATORS);
+    all.map(|(name, _)| *name).collect()
 }
 
-/// Reads a float ONNX model.
+/// Reads an ONNX model, float, quantized or both.
 ///
 /// # Errors
 /// See [`ImportError`]; corrupt bytes are an error, never a panic.
 pub fn import(bytes: &[u8], options: &ImportOptions) -> Result<Graph, ImportError> {
     let model = parse::decode(bytes)?;
     ops::check_operators(parse::graph(&model)?)?;
-    let analysed = parse::analyse(&model, options.batch)?;
-    parse::guarded("the import", || build::build(&model, &analysed, options))?
+    let expanded = quantized::expand(&model)?;
+    let analysed = parse::analyse(&expanded.model, options.batch)?;
+    parse::guarded("the import", || {
+        build::build(&model, &analysed, &expanded.types, options)
+    })?
 }

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod calibrate;
+mod exact;
 pub mod inputs;
 mod lower;
 
@@ -33,7 +34,8 @@ pub enum Method {
 pub struct QuantizeOptions {
     /// Bits of an activation, 2 to 16.
     pub bits: u32,
-    /// The shift of every requantization, 8 to 24: weights carry this many fractional bits.
+    /// The shift of every requantization, 8 to 24: weights carry this many fractional bits. Quantized operators may need more
+    /// of them (`docs/quantized.md`).
     pub shift: u32,
     /// How scales follow from calibration.
     pub method: Method,
@@ -96,6 +98,26 @@ pub enum QuantizeError {
         /// Weights allowed.
         limit: usize,
     },
+    /// A multiplier finer than the remainders of any profile.
+    #[error(
+        "node `{node}`: its multiplier has {bits} fractional bits, and circuits keep at most {most}; its scales are far apart: quantize the model anew, or leave this node in float"
+    )]
+    Multiplier {
+        /// Node name.
+        node: String,
+        /// Bits needed.
+        bits: u32,
+        /// Bits there are.
+        most: u32,
+    },
+    /// A quantized node whose integers are out of reach.
+    #[error(
+        "node `{node}`: its integers leave 62 bits, or its table 2^16 entries; its scales are far apart or its window is large: quantize the model anew, or leave this node in float"
+    )]
+    Exact {
+        /// Node name.
+        node: String,
+    },
     /// An input that no output depends on: the circuit binds only what is read.
     #[error("no output depends on input `{input}`; remove it from the model")]
     Unread {
@@ -128,7 +150,11 @@ pub fn quantize(
         });
     }
     let ranges = calibration.ranges(graph, options.method)?;
-    let model = lower::lower(graph, &ranges, options)?;
+    let options = QuantizeOptions {
+        shift: exact::shift(graph, options.shift)?,
+        ..*options
+    };
+    let model = lower::lower(graph, &ranges, &options)?;
     validate(&model)?;
     if let Some(port) = model.inputs.iter().find(|port| !is_read(&model, port.node)) {
         return Err(QuantizeError::Unread {

@@ -67,6 +67,7 @@ impl Network {
                 nodes: vec![],
                 inputs: vec![0],
                 outputs: vec![],
+                quantized: vec![],
             },
             rng: ChaCha20Rng::seed_from_u64(SEED),
         }

@@ -255,7 +255,7 @@ fn sum(
 }
 
 /// Broadcasts a tensor.
-pub(super) fn expand(
+pub(in crate::onnx) fn expand(
     ctx: &mut Builder,
     node: &NodeView,
     x: NodeId,

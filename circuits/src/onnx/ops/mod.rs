@@ -5,16 +5,16 @@ mod argmax;
 mod conv;
 mod conv_transpose;
 mod einsum;
-mod elementwise;
+pub(super) mod elementwise;
 mod indexing;
 mod matmul;
 mod norm;
-mod pool;
+pub(super) mod pool;
 mod reduce;
 mod resize;
-mod shape;
+pub(super) mod shape;
 mod softmax;
-mod spatial;
+pub(super) mod spatial;
 
 pub(super) use argmax::check_argmax;
 
@@ -148,6 +148,7 @@ pub(super) fn importer(node: &NodeView) -> Result<Importer, ImportError> {
     let op = node.op();
     OPERATORS
         .iter()
+        .chain(super::quantized::OPERATORS)
         .find(|(name, _)| *name == op)
         .map(|(_, importer)| *importer)
         .ok_or_else(|| unsupported(node))

@@ -44,10 +44,27 @@ fn global(ctx: &mut Builder, node: &NodeView, kind: PoolKind) -> Result<(), Impo
         dilation: (1, 1),
         pads: (0, 0, 0, 0),
     };
-    define(ctx, node, images, kind, window, (1, 1))
+    let shape = images.shape(ctx, images.channels, (1, 1));
+    let pool = Pool {
+        kind,
+        channels: images.channels,
+        window,
+        output: (1, 1),
+    };
+    ctx.define(node, images.node, shape, Op::Pool(pool))
 }
 
 fn windowed(ctx: &mut Builder, node: &NodeView, kind: PoolKind) -> Result<(), ImportError> {
+    let (images, shape, pool) = windows(ctx, node, kind)?;
+    ctx.define(node, images.node, shape, Op::Pool(pool))
+}
+
+/// The pool that a node's attributes describe, over operand 0, and the shape of what it gives.
+pub(in crate::onnx) fn windows(
+    ctx: &Builder,
+    node: &NodeView,
+    kind: PoolKind,
+) -> Result<(Images, Vec<usize>, Pool), ImportError> {
     let images = images(ctx, node)?;
     let kernel = node.sizes("kernel_shape", images.rank, 0)?;
     let kernel = if images.rank == 1 {
@@ -86,27 +103,12 @@ fn windowed(ctx: &mut Builder, node: &NodeView, kind: PoolKind) -> Result<(), Im
     if !full {
         return Err(node.form("a window lies in the padding alone; use less padding"));
     }
-    define(ctx, node, images, kind, window, output)
-}
-
-fn define(
-    ctx: &mut Builder,
-    node: &NodeView,
-    images: Images,
-    kind: PoolKind,
-    window: Window,
-    output: (usize, usize),
-) -> Result<(), ImportError> {
     let shape = images.shape(ctx, images.channels, output);
-    ctx.define(
-        node,
-        images.node,
-        shape,
-        Op::Pool(Pool {
-            kind,
-            channels: images.channels,
-            window,
-            output,
-        }),
-    )
+    let pool = Pool {
+        kind,
+        channels: images.channels,
+        window,
+        output,
+    };
+    Ok((images, shape, pool))
 }

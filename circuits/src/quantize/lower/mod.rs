@@ -7,6 +7,7 @@
 mod argmax;
 mod elementwise;
 mod emit;
+mod exact;
 mod linear;
 mod pending;
 mod pool;
@@ -117,6 +118,7 @@ impl Lowering<'_> {
             graph::Op::Map(entries) => Ok(self.map(id, entries)),
             graph::Op::Rearrange(cells) => Ok(self.rearrange(id, cells)),
             graph::Op::ArgMax { last } => self.argmax(id, *last),
+            graph::Op::Quantized(quantized) => self.quantized(id, quantized),
         }
     }
 
