@@ -14,6 +14,8 @@ pub struct Dyadic {
 pub struct Rounded {
     /// The nearest integer.
     pub value: i64,
+    /// The nearest integer on the other side of the number.
+    pub other: i64,
     /// Distance from the nearest half-integer, in `0..=1/2`. 0 is a tie.
     pub margin: f64,
 }
@@ -72,18 +74,12 @@ impl Dyadic {
 pub(super) fn round(n: i128, e: i32, ties: Ties) -> Rounded {
     if e > 120 {
         // Far below a half, whatever the sums of a layer.
-        return Rounded {
-            value: 0,
-            margin: 0.5,
-        };
+        return Rounded::exact(0);
     }
     if e <= 0 {
         let shift = (-e).min(120) as u32;
         let value = n.saturating_mul(1 << shift);
-        return Rounded {
-            value: value.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
-            margin: 0.5,
-        };
+        return Rounded::exact(saturated(value));
     }
     ratio(n, 1 << e, ties)
 }
@@ -97,8 +93,33 @@ pub(crate) fn ratio(n: i128, d: i128, ties: Ties) -> Rounded {
         std::cmp::Ordering::Equal => (floor % 2 == 0) == (ties == Ties::Odd),
     };
     Rounded {
-        value: (floor + i128::from(up)).clamp(i64::MIN.into(), i64::MAX.into()) as i64,
+        value: saturated(floor + i128::from(up)),
+        other: saturated(floor + i128::from(!up)),
         margin: (rest as f64 / d as f64 - 0.5).abs(),
+    }
+}
+
+fn saturated(value: i128) -> i64 {
+    value.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+}
+
+impl Rounded {
+    /// An integer that nothing was rounded to.
+    pub fn exact(value: i64) -> Rounded {
+        Rounded {
+            value,
+            other: value,
+            margin: 0.5,
+        }
+    }
+
+    /// Both integers, clamped.
+    pub fn clamped(self, lo: i64, hi: i64) -> Rounded {
+        Rounded {
+            value: self.value.clamp(lo, hi),
+            other: self.other.clamp(lo, hi),
+            margin: self.margin,
+        }
     }
 }
 

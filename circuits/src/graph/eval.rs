@@ -12,14 +12,18 @@ pub type Integers = Vec<(NodeId, Vec<Rounded>)>;
 /// # Panics
 /// Where `inputs` does not hold one item of the right length for each input of the graph.
 pub fn evaluate(graph: &Graph, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
-    trace(graph, inputs).0
+    trace(graph, inputs, &[]).0
 }
 
-/// [`evaluate`], and the integers of every quantized operator.
+/// [`evaluate`], and the integers of every quantized operator. `flipped` elements of nodes are rounded to the other side.
 ///
 /// # Panics
 /// As [`evaluate`] does.
-pub fn trace(graph: &Graph, inputs: &[&[f32]]) -> (Vec<Vec<f32>>, Integers) {
+pub fn trace(
+    graph: &Graph,
+    inputs: &[&[f32]],
+    flipped: &[(NodeId, usize)],
+) -> (Vec<Vec<f32>>, Integers) {
     let mut integers = Integers::new();
     assert_eq!(
         inputs.len(),
@@ -89,7 +93,11 @@ pub fn trace(graph: &Graph, inputs: &[&[f32]]) -> (Vec<Vec<f32>>, Integers) {
             Op::ArgMax { last } => vec![argmax(arg(0), *last) as f32],
             Op::Quantized(quantized) => {
                 let operands: Vec<&[f32]> = (0..node.inputs.len()).map(arg).collect();
-                let rounded = quantized.integers(&operands);
+                let mut rounded = quantized.integers(&operands);
+                for (_, element) in flipped.iter().filter(|flip| flip.0 == id) {
+                    let rounded = &mut rounded[*element];
+                    std::mem::swap(&mut rounded.value, &mut rounded.other);
+                }
                 let real = |r: &Rounded| quantized.to.real(r.value);
                 let values = rounded.iter().map(real).collect();
                 integers.push((id, rounded));

@@ -37,11 +37,15 @@ impl Grid {
     pub fn nearest(&self, value: f32) -> Rounded {
         let quotient = f64::from(value / self.scale);
         let (lo, hi) = self.ends();
-        Rounded {
-            // The cast saturates.
-            value: (quotient.round_ties_even() as i64).clamp(lo, hi),
+        let nearest = quotient.round_ties_even();
+        let other = quotient.floor() + quotient.ceil() - nearest;
+        // The casts saturate.
+        let rounded = Rounded {
+            value: nearest as i64,
+            other: other as i64,
             margin: (quotient - quotient.floor() - 0.5).abs(),
-        }
+        };
+        rounded.clamped(lo, hi)
     }
 
     /// The real number of a centred integer.
@@ -141,9 +145,7 @@ pub struct IntegerTable {
     /// The first argument.
     pub first: i64,
     /// Its values, from the first argument on.
-    pub values: Vec<i32>,
-    /// How far each was from a half before it was rounded.
-    pub margins: Vec<f32>,
+    pub values: Vec<Rounded>,
 }
 
 impl SumMap {
@@ -204,13 +206,15 @@ impl Quantized {
             .zip(operands)
             .map(|(grid, values)| grid.integers(values))
             .collect();
-        let exact = |value: i64| Rounded { value, margin: 0.5 };
         let ties = self.ties();
         let mut out: Vec<Rounded> = match &self.op {
             QuantizedOp::Round => operands[0].iter().map(|&v| self.to.nearest(v)).collect(),
             QuantizedOp::Shift => {
                 let step = self.from[0].zero_point - self.to.zero_point;
-                arguments[0].iter().map(|&c| exact(c + step)).collect()
+                arguments[0]
+                    .iter()
+                    .map(|&c| Rounded::exact(c + step))
+                    .collect()
             }
             QuantizedOp::Sum(sum) => {
                 let (sums, channel) = sum.map.sums(&arguments[0]);
@@ -248,7 +252,7 @@ impl Quantized {
             QuantizedOp::Table(table) => arguments[0].iter().map(|&c| table.at(c)).collect(),
         };
         for rounded in &mut out {
-            rounded.value = rounded.value.clamp(self.clip.0, self.clip.1);
+            *rounded = rounded.clamped(self.clip.0, self.clip.1);
         }
         out
     }
@@ -275,11 +279,7 @@ pub(crate) fn finite(multiplier: f32) -> Dyadic {
 impl IntegerTable {
     /// The value at an argument; the nearest end's outside the table.
     pub fn at(&self, c: i64) -> Rounded {
-        let i = (c - self.first).clamp(0, self.values.len() as i64 - 1) as usize;
-        Rounded {
-            value: i64::from(self.values[i]),
-            margin: f64::from(self.margins[i]),
-        }
+        self.values[(c - self.first).clamp(0, self.values.len() as i64 - 1) as usize]
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use tensorseal_circuits::{
     executor,
-    graph::{Graph, integer_tensors},
+    graph::{Graph, IntegerTensor, NodeId, integer_tensors},
     model::{Kind, Model},
     onnx::{self, ImportOptions},
     ports,
@@ -77,78 +77,129 @@ fn run(model: &Model, sample: &Sample) -> Vec<i64> {
     (0..tensor.len()).map(|i| tensor[at(i)]).collect()
 }
 
-/// Compares all outputs; returns those that differ, each explained by a near-tie, and all outputs.
-fn compare(name: &str) -> (usize, usize) {
-    let graph = import(name);
-    let model = compile(&graph);
-    let samples = samples(&model);
-    let (mut off, mut all) = (0, 0);
-    let expected = recorded(name, model.outputs[0].shape.iter().product());
-    for (at, (sample, expected)) in samples.iter().zip(&expected).enumerate() {
-        let got = run(&model, sample);
-        let tensors = integer_tensors(&graph, &[&sample[0]]);
-        let last = tensors.last().unwrap();
-        let zero = graph.quantized.last().unwrap().grid.zero_point;
-        let shift = if model.outputs[0].scale == 1.0 && model.inputs[0].scale == 1.0 {
-            0
-        } else {
-            zero
-        };
-        let exact: Vec<i64> = last.values.iter().map(|q| q - shift).collect();
-        assert_eq!(got, exact, "{name}: the executor and the graph, input {at}");
-        let differ = got
-            .iter()
-            .zip(expected)
-            .filter(|(g, e)| **g != **e as i64)
-            .count();
-        all += got.len();
-        if differ > 0 {
-            off += differ;
-            let near = tensors
-                .iter()
-                .flat_map(|t| t.margins.iter().map(move |m| (m, &t.name)))
-                .min_by(|a, b| a.0.total_cmp(b.0))
-                .unwrap();
-            println!("{name}: input {at}: {got:?}, ONNX Runtime {expected:?}; nearest {near:?}");
-            assert!(
-                *near.0 < NEAR,
-                "{name}, input {at}: {got:?} {expected:?} {near:?}"
-            );
-            let step = got
-                .iter()
-                .zip(expected)
-                .map(|(g, e)| (g - *e as i64).abs())
-                .max();
-            assert!(step <= Some(4), "{name}, input {at}: {got:?} {expected:?}");
+/// The elements of all tensors that lie near a half, nearest first.
+fn near_ties(tensors: &[IntegerTensor]) -> Vec<(NodeId, usize)> {
+    let mut near: Vec<(f64, NodeId, usize)> = Vec::new();
+    for tensor in tensors {
+        let of = tensor.margins.iter().enumerate();
+        near.extend(
+            of.filter(|(_, m)| **m < NEAR)
+                .map(|(i, &m)| (m, tensor.node, i)),
+        );
+    }
+    near.sort_by(|a, b| a.0.total_cmp(&b.0));
+    near.into_iter().map(|(_, node, i)| (node, i)).collect()
+}
+
+/// A model with its recorded outputs.
+struct Case {
+    name: String,
+    graph: Graph,
+    model: Model,
+    samples: Vec<Sample>,
+    expected: Vec<Vec<i64>>,
+}
+
+impl Case {
+    fn new(name: &str) -> Case {
+        let graph = import(name);
+        let model = compile(&graph);
+        let samples = samples(&model);
+        let outputs = model.outputs[0].shape.iter().product();
+        let integers = |v: Vec<f32>| v.into_iter().map(|v| v as i64).collect();
+        Case {
+            expected: recorded(name, outputs).into_iter().map(integers).collect(),
+            name: name.to_owned(),
+            graph,
+            model,
+            samples,
         }
     }
-    println!(
-        "{name}: {off} of {all} outputs differ; shift {}, {} nodes",
-        model.shift,
-        model.nodes.len()
-    );
-    (off, all)
+
+    /// The graph's output integers as the model shows them, some elements rounded to the other side.
+    fn outputs(
+        &self,
+        sample: &Sample,
+        flipped: &[(NodeId, usize)],
+    ) -> (Vec<i64>, Vec<IntegerTensor>) {
+        let tensors = integer_tensors(&self.graph, &[&sample[0]], flipped);
+        let last = self.graph.quantized.last().unwrap();
+        // An output of real numbers shows the integers less the zero point.
+        let real = self.graph.outputs[0].node == last.node;
+        let zero = if real { last.grid.zero_point } else { 0 };
+        let values = &tensors.last().unwrap().values;
+        (values.iter().map(|q| q - zero).collect(), tensors)
+    }
+
+    /// Outputs that differ from ONNX Runtime's; each of them must follow from one near-tie, or two, rounded to the other side.
+    fn compare(&self) -> usize {
+        let mut off = 0;
+        for (at, (sample, expected)) in self.samples.iter().zip(&self.expected).enumerate() {
+            let got = run(&self.model, sample);
+            let (exact, tensors) = self.outputs(sample, &[]);
+            assert_eq!(got, exact, "{}: executor and graph, input {at}", self.name);
+            if got == *expected {
+                continue;
+            }
+            off += got.iter().zip(expected).filter(|(g, e)| g != e).count();
+            let near = near_ties(&tensors);
+            let explains = |flips: &[(NodeId, usize)]| self.outputs(sample, flips).0 == *expected;
+            let explained = near.iter().any(|&tie| explains(&[tie]))
+                || near
+                    .iter()
+                    .enumerate()
+                    .any(|(i, &a)| near[..i].iter().any(|&b| explains(&[a, b])));
+            assert!(
+                explained,
+                "{}, input {at}: {got:?}, not {expected:?}",
+                self.name
+            );
+        }
+        off
+    }
+}
+
+fn names() -> Vec<String> {
+    let files = fs::read_dir(folder()).unwrap();
+    let names = files.filter_map(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.strip_suffix(".onnx").map(str::to_owned)
+    });
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
 }
 
 #[test]
 fn outputs_are_those_of_onnx_runtime() {
-    let mut names: Vec<String> = fs::read_dir(folder())
-        .unwrap()
-        .filter_map(|entry| {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            name.strip_suffix(".onnx").map(str::to_owned)
-        })
-        .collect();
-    names.sort();
-    assert!(names.len() >= 11, "{names:?}");
     let (mut off, mut all) = (0, 0);
-    for name in names {
-        let (o, a) = compare(&name);
-        off += o;
-        all += a;
+    let names = names();
+    assert!(names.len() >= 13, "{names:?}");
+    for name in names.iter().filter(|name| *name != "means_of_one_scale") {
+        let case = Case::new(name);
+        let outputs: usize = case.expected.iter().map(Vec::len).sum();
+        let differ = case.compare();
+        println!("{name}: {differ} of {outputs}");
+        (off, all) = (off + differ, all + outputs);
     }
-    println!("{off} of {all} outputs differ");
-    assert!(off * 1000 <= all, "{off} of {all}");
+    assert!(off * 10_000 <= all, "{off} of {all} outputs differ");
+}
+
+/// Of means with one scale in front and behind, ONNX Runtime rounds exact halves by the errors of its float32 sums.
+#[test]
+fn only_exact_halves_differ_in_means_of_one_scale() {
+    let case = Case::new("means_of_one_scale");
+    let mut differ = 0;
+    for (sample, expected) in case.samples.iter().zip(&case.expected) {
+        let (got, tensors) = case.outputs(sample, &[]);
+        assert_eq!(got, run(&case.model, sample));
+        let margins = &tensors.last().unwrap().margins;
+        for ((g, e), m) in got.iter().zip(expected).zip(margins) {
+            assert!(g == e || (*m == 0.0 && (g - e).abs() == 1), "{g} {e} {m}");
+            differ += usize::from(g != e);
+        }
+    }
+    assert!((1..640).contains(&differ), "{differ} of 6400");
 }
 
 #[test]

@@ -213,13 +213,10 @@ pub(super) fn function(
     (to, clip): (Grid, (i64, i64)),
 ) -> NodeId {
     let (first, last) = from.ends();
-    let rounded: Vec<_> = (first..=last)
-        .map(|c| to.nearest(f(from.real(c))))
-        .collect();
+    let value = |c| to.nearest(f(from.real(c)));
     let table = IntegerTable {
         first,
-        values: rounded.iter().map(|r| r.value as i32).collect(),
-        margins: rounded.iter().map(|r| r.margin as f32).collect(),
+        values: (first..=last).map(value).collect(),
     };
     let shape = ctx.shape(x).to_vec();
     let op = quantized(QuantizedOp::Table(table), vec![from], to, clip);

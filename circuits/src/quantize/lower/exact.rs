@@ -37,8 +37,8 @@ impl Lowering<'_> {
         match &quantized.op {
             QuantizedOp::Round => self.round(id, quantized),
             QuantizedOp::Shift => self.shifted(id, quantized),
-            QuantizedOp::Table(IntegerTable { first, values, .. }) => {
-                let clip = |&v: &i32| i64::from(v).clamp(quantized.clip.0, quantized.clip.1) as i32;
+            QuantizedOp::Table(IntegerTable { first, values }) => {
+                let clip = |v: &Rounded| v.value.clamp(quantized.clip.0, quantized.clip.1) as i32;
                 let values = values.iter().map(clip).collect();
                 self.tabulated(id, quantized, Table::Lut { lo: *first, values })
             }
