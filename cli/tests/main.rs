@@ -5,5 +5,6 @@ mod digits;
 mod golden;
 mod on_chain;
 mod provers;
+mod quantized;
 mod srs;
 mod support;

@@ -82,7 +82,7 @@ pub(super) fn build(
     for output in &onnx.output {
         match builder.values.get(&output.name) {
             Some(&Value::Node(node)) => {
-                let node = builder.integer_output(&output.name, node);
+                let node = builder.integer_output(&output.name, node)?;
                 builder.graph.outputs.push(Output {
                     name: output.name.clone(),
                     node,

@@ -93,6 +93,12 @@ pub(super) fn channels(sum: &Sum, quantized: &Quantized) -> Vec<Channel> {
     sum.multipliers.iter().zip(ranges).map(of).collect()
 }
 
+/// True where a sum is its accumulators as they are, 32 bits wide.
+pub(super) fn is_plain(sum: &Sum, quantized: &Quantized) -> bool {
+    let wide = quantized.clip == quantized.to.ends() && quantized.to.greatest == i32::MAX.into();
+    wide && sum.multipliers.iter().all(|&m| m == 1.0)
+}
+
 /// Every pair of centred integers of two grids.
 fn pairs(from: &[Grid]) -> impl Iterator<Item = (i64, i64)> + '_ {
     let (a, b) = (from[0].ends(), from[1].ends());
@@ -129,6 +135,7 @@ pub(super) fn mul_has_ties(factor: Dyadic, from: &[Grid]) -> bool {
 /// Fractional bits that a node needs.
 fn bits(quantized: &Quantized) -> i32 {
     match &quantized.op {
+        QuantizedOp::Sum(sum) if is_plain(sum, quantized) => 0,
         QuantizedOp::Sum(sum) => channels(sum, quantized)
             .iter()
             .map(Channel::bits)

@@ -55,7 +55,8 @@ fn values(tensor: &TensorProto) -> Option<Vec<f32>> {
         DataType::Double => read!(f64, double_data),
         DataType::Int64 => read!(i64, int64_data),
         DataType::Int32 => read!(i32, int32_data),
-        DataType::Bool => read!(u8, int32_data),
+        DataType::Bool | DataType::Uint8 => read!(u8, int32_data),
+        DataType::Int8 => read!(i8, int32_data),
         _ => return None,
     })
 }
@@ -91,28 +92,29 @@ impl Case {
         })
     }
 
-    /// Indices of the `f32` inputs.
-    fn floats(&self) -> Vec<usize> {
-        let is_float = |&i: &usize| {
+    /// Indices of the inputs of `f32` and of 8-bit integers, which quantized operators take.
+    fn candidates(&self) -> Vec<usize> {
+        let types = [DataType::Float, DataType::Int8, DataType::Uint8];
+        let is_candidate = |&i: &usize| {
             let value = self.model.graph.as_ref().map(|g| &g.input[i].r#type);
             matches!(value, Some(Some(t)) if matches!(&t.value, Some(type_proto::Value::TensorType(t))
-                if t.elem_type == DataType::Float as i32))
+                if types.iter().any(|&of| t.elem_type == of as i32)))
         };
-        (0..self.inputs.len()).filter(is_float).collect()
+        (0..self.inputs.len()).filter(is_candidate).collect()
     }
 
-    /// Which inputs stay inputs; the others become constants. All floats first, then each alone.
+    /// Which inputs stay inputs; the others become constants. All candidates first, then each alone.
     fn choices(&self) -> Vec<Vec<usize>> {
-        let floats = self.floats();
-        let mut choices = vec![floats.clone()];
-        if floats.len() > 1 {
-            choices.extend(floats.into_iter().map(|i| vec![i]));
+        let candidates = self.candidates();
+        let mut choices = vec![candidates.clone()];
+        if candidates.len() > 1 {
+            choices.extend(candidates.into_iter().map(|i| vec![i]));
         }
         choices
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.floats().is_empty() {
+        if self.candidates().is_empty() {
             return Err("it has no float32 input".into());
         }
         let mut reason = String::new();
@@ -193,7 +195,9 @@ impl Case {
             _ => 0.0,
         };
         let got = run(&model, &sample.to_vec());
-        self.within("integers", &got, extra, INTEGER_BOUND)?;
+        // Quantized operators are met exactly.
+        let bound = if graph.is_exact() { 0.0 } else { INTEGER_BOUND };
+        self.within("integers", &got, extra, bound)?;
         let elements: usize = graph
             .nodes
             .iter()

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use tensorseal_circuits::{
     executor,
-    graph::{Graph, IntegerTensor, NodeId, integer_tensors},
+    graph::{self, Graph, IntegerTensor, NodeId, integer_tensors},
     model::{Kind, Model},
     onnx::{self, ImportOptions},
     ports,
@@ -14,7 +14,9 @@ use tensorseal_circuits::{
     },
 };
 
-use super::model_support::{Numbers, circuit_agrees};
+use tract_onnx::pb::tensor_proto::DataType;
+
+use super::model_support::{self, Numbers, Onnx, circuit_agrees};
 
 const INPUTS: usize = 200;
 
@@ -175,7 +177,8 @@ fn outputs_are_those_of_onnx_runtime() {
     let (mut off, mut all) = (0, 0);
     let names = names();
     assert!(names.len() >= 13, "{names:?}");
-    for name in names.iter().filter(|name| *name != "means_of_one_scale") {
+    let others = ["means_of_one_scale", "mixed", "sums"];
+    for name in names.iter().filter(|name| !others.contains(&name.as_str())) {
         let case = Case::new(name);
         let outputs: usize = case.expected.iter().map(Vec::len).sum();
         let differ = case.compare();
@@ -213,4 +216,117 @@ fn circuits_hold_quantized_models() {
         let model = compile(&import(name));
         circuit_agrees(&model, &samples(&model)[0]);
     }
+}
+
+/// A last layer without a `QuantizeLinear`: its integers are the sums.
+#[test]
+fn last_layers_show_their_sums() {
+    let case = Case::new("sums");
+    assert_eq!(
+        case.model.nodes.len(),
+        3,
+        "the input, the sums, and the sums as public values"
+    );
+    for (sample, expected) in case.samples.iter().zip(&case.expected) {
+        assert_eq!(&run(&case.model, sample), expected);
+    }
+    let scale = case.model.outputs[0].scale;
+    assert!((scale - 0.01 / 128.0).abs() < 1e-9);
+}
+
+/// Float layers around quantized ones are calibrated; the model shifts by what the quantized ones need.
+#[test]
+fn float_layers_may_stand_around_quantized_ones() {
+    let graph = import("mixed");
+    assert_eq!(Calibration::exact(&graph), None);
+    let mut numbers = Numbers(5);
+    let samples: Vec<Sample> = (0..20).map(|_| vec![numbers.take(10)]).collect();
+    let calibration = Calibration::measure(&graph, &samples).unwrap();
+    let model = quantize::quantize(&graph, &calibration, &QuantizeOptions::default()).unwrap();
+    assert_eq!(model.shift, 40);
+    for sample in &samples {
+        let float = graph::evaluate(&graph, &[&sample[0]]);
+        let got = &model_support::run(&model, sample)[0];
+        for (g, e) in got.iter().zip(&float[graph.outputs[0].node]) {
+            assert!((g - e).abs() < 0.03, "{g} {e}");
+        }
+    }
+    circuit_agrees(&model, &samples[0]);
+}
+
+/// What has no exact integers is refused, with what would do.
+#[test]
+fn other_forms_are_refused() {
+    let base = || {
+        Onnx::new()
+            .input("x", &[1, 4])
+            .floats("s", &[], vec![0.1])
+            .typed("z", &[], DataType::Uint8, &[7])
+    };
+    let refused = |onnx: Onnx, what: &str| {
+        let error = onnx::import(&onnx.output("y").bytes(), &ImportOptions::default());
+        let error = error.expect_err(what).to_string();
+        assert!(error.contains(what), "{error}");
+    };
+    refused(
+        base().node("DynamicQuantizeLinear", &["x"], "y"),
+        "static quantization",
+    );
+    refused(
+        base()
+            .floats("many", &[4], vec![0.1; 4])
+            .node("QuantizeLinear", &["x", "many", "z"], "y"),
+        "per tensor",
+    );
+    refused(
+        base().typed("wide", &[], DataType::Int16, &[7]).node(
+            "QuantizeLinear",
+            &["x", "s", "wide"],
+            "y",
+        ),
+        "int8 or uint8",
+    );
+    refused(
+        base()
+            .node("QuantizeLinear", &["x", "s", "z"], "q")
+            .node("Relu", &["q"], "y"),
+        "DequantizeLinear in front",
+    );
+    refused(
+        base()
+            .floats("none", &[], vec![0.0])
+            .node("QuantizeLinear", &["x", "none", "z"], "y"),
+        "not a positive number",
+    );
+    refused(
+        base().node("QuantizeLinear", &["x", "s", "z"], "q").node(
+            "QuantizeLinear",
+            &["q", "s", "z"],
+            "y",
+        ),
+        "integers already",
+    );
+    // A multiplier finer than any circuit's remainders, where it never matters.
+    let far = base()
+        .typed("w", &[4, 1], DataType::Int8, &[127; 4])
+        .typed("wz", &[], DataType::Int8, &[0])
+        .floats("tiny", &[], vec![1e-12])
+        .floats("one", &[], vec![1.0])
+        .node("QuantizeLinear", &["x", "s", "z"], "q")
+        .node(
+            "QLinearMatMul",
+            &["q", "tiny", "z", "w", "one", "wz", "tiny", "z"],
+            "r",
+        )
+        .node(
+            "QLinearMatMul",
+            &["r", "one", "z", "v", "one", "wz", "huge", "z"],
+            "y",
+        )
+        .typed("v", &[1, 1], DataType::Int8, &[127])
+        .floats("huge", &[], vec![1e9])
+        .output("y");
+    let graph = onnx::import(&far.bytes(), &ImportOptions::default()).unwrap();
+    let model = compile(&graph);
+    assert_eq!(run(&model, &vec![vec![0.5; 4]]), [7]);
 }

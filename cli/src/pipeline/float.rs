@@ -115,6 +115,8 @@ impl FloatModel {
         match (&quantization.calibration, quantization.input_range) {
             (Some(path), _) => load_items(&self.single_specs(), path),
             (None, Some(range)) => Ok(self.random_inputs(range, RANDOM_ITEMS)),
+            // Of a quantized model nothing is left to find out.
+            (None, None) if self.graph.is_exact() => Ok(Vec::new()),
             (None, None) => Err(CliError::Input(format!(
                 "`{}` needs typical inputs to find the ranges of its tensors: pass --calibration FILE, \
                  or --input-range LOW,HIGH to draw them",
@@ -150,8 +152,11 @@ impl FloatModel {
             method,
         };
         let what = || format!("quantizing `{}`", self.name());
-        let measured = Calibration::measure(&self.graph, calibration)
-            .map_err(|why| CliError::input(what(), why))?;
+        let measured = match Calibration::exact(&self.graph) {
+            Some(exact) => exact,
+            None => Calibration::measure(&self.graph, calibration)
+                .map_err(|why| CliError::input(what(), why))?,
+        };
         let model = quantize::quantize(&self.graph, &measured, &options)
             .map_err(|why| CliError::input(what(), why))?;
         let looked_at = &calibration[..calibration.len().min(SATURATION_ITEMS)];

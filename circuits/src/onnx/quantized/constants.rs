@@ -263,11 +263,21 @@ pub(super) fn operand(
     grid: Grid,
 ) -> Result<usize, ImportError> {
     let id = ctx.node(node, i)?;
-    let name = node.input(i).unwrap_or_default();
-    let Some(&from) = ctx.integers.grids.get(name) else {
+    let from = integers_of(ctx, node, i)?;
+    if from.greatest - from.least > 255 {
         return Err(node.form(format!(
-            "operand `{name}` holds no integers of 8 bits; quantize it with QuantizeLinear"
+            "operand {i} holds integers of 32 bits; quantize it to 8 bits"
         )));
-    };
+    }
     Ok(ctx.regrid(node.name(), id, from, grid))
+}
+
+/// The grid of operand `i`, which must hold integers.
+pub(super) fn integers_of(ctx: &Builder, node: &NodeView, i: usize) -> Result<Grid, ImportError> {
+    let name = node.input(i).unwrap_or_default();
+    ctx.integers.grids.get(name).copied().ok_or_else(|| {
+        node.form(format!(
+            "operand `{name}` holds no integers; quantize it with QuantizeLinear"
+        ))
+    })
 }

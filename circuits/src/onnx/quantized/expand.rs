@@ -338,8 +338,21 @@ impl Expansion {
             let values = step.each(node, &tensor.dims, &values, |v, scale, zero| {
                 (f64::from(v as f32 / scale).round_ties_even() + zero).clamp(lo, hi)
             })?;
-            self.constant(float_tensor(&output, &tensor.dims, values));
-            self.types.insert(output, step.kind);
+            // Integers of 32 bits need more than the 24 bits of a float32.
+            let quantized = match step.kind {
+                IntegerType::I32 => TensorProto {
+                    name: output,
+                    dims: tensor.dims,
+                    data_type: DataType::Int32 as i32,
+                    int32_data: values.into_iter().map(|v| v as i32).collect(),
+                    ..TensorProto::default()
+                },
+                kind => {
+                    self.types.insert(output.clone(), kind);
+                    float_tensor(&output, &tensor.dims, values)
+                }
+            };
+            self.constant(quantized);
             return Ok(());
         }
         let (scale, zero) = step.single(node)?;

@@ -1,7 +1,7 @@
 //! `QuantizeLinear`: what it rounds decides how. The patterns are those that ONNX Runtime fuses, and more of their kind.
 
 use super::{
-    constants::{IntegerConstant, grid},
+    constants::{IntegerConstant, IntegerType, grid},
     layers::{self, Side},
     linear::{Bias, Linear},
 };
@@ -41,7 +41,7 @@ fn fused(
 ) -> Result<NodeId, ImportError> {
     let (inner, clip) = peeled(ctx, name, to);
     let target = (to, clip);
-    if let Some(id) = layer(ctx, inner, target)? {
+    if let Some(id) = layer(ctx, inner, Some(target))? {
         return Ok(id);
     }
     let under = ctx.node_of(inner).unwrap_or(id);
@@ -54,12 +54,12 @@ fn fused(
     }
     if let Op::Pool(pool) = ctx.graph.nodes[under].op.clone() {
         let x = ctx.graph.nodes[under].inputs[0];
-        if let (PoolKind::Average { .. }, Some(from)) = (pool.kind, ctx.graph.grid(x)) {
+        if let (PoolKind::Average { .. }, Some(from)) = (pool.kind, ctx.narrow_grid(x)) {
             let shape = ctx.shape(under).to_vec();
             return layers::mean(ctx, node, (x, from), (pool, shape), global, target);
         }
     }
-    if let Some(from) = ctx.graph.grid(under) {
+    if let Some(from) = ctx.narrow_grid(under) {
         return Ok(layers::requantize(ctx, node, (under, from), target));
     }
     if let Some(id) = layers::rearranged(ctx, node, under, target) {
@@ -121,11 +121,15 @@ fn bounds(ctx: &Builder, node: &NodeView) -> Option<(f32, f32)> {
 /// The integers of the tensor `name`, node and grid, where it is a dequantized one.
 fn on_grid(ctx: &Builder, name: &str) -> Option<(NodeId, Grid)> {
     let id = ctx.node_of(name)?;
-    Some((id, ctx.graph.grid(id)?))
+    Some((id, ctx.narrow_grid(id)?))
 }
 
-/// A convolution or product with integer weights.
-fn layer(ctx: &mut Builder, name: &str, (to, clip): Target) -> Result<Option<NodeId>, ImportError> {
+/// A convolution or product with integer weights. Without a target its sums as they are, where they have one scale.
+fn layer(
+    ctx: &mut Builder,
+    name: &str,
+    target: Option<Target>,
+) -> Result<Option<NodeId>, ImportError> {
     let Some(node) = ctx.integers.producer(name) else {
         return Ok(None);
     };
@@ -160,6 +164,8 @@ fn layer(ctx: &mut Builder, name: &str, (to, clip): Target) -> Result<Option<Nod
     } else {
         1.0
     };
+    let plain = IntegerType::I32.plain_grid();
+    let (to, clip) = target.unwrap_or((plain, plain.ends()));
     let mut linear = Linear {
         node: layer,
         x,
@@ -176,9 +182,23 @@ fn layer(ctx: &mut Builder, name: &str, (to, clip): Target) -> Result<Option<Nod
             None => return Ok(None),
         }
     }
+    if target.is_none() {
+        if linear.weights.scales.len() != 1 || matches!(linear.bias, Bias::Reals(_)) {
+            return Ok(None);
+        }
+        linear.to.scale = linear.sum_scale(0);
+    }
     match layer.op().as_str() {
         "Conv" => linear.conv(ctx).map(Some),
         _ => linear.matmul(ctx).map(Some),
+    }
+}
+
+/// The sums of a layer with integer weights that is an output in real numbers: integers, too, and exact.
+pub(super) fn real_output(ctx: &mut Builder, name: &str) -> Result<Option<NodeId>, ImportError> {
+    match ctx.node_of(name) {
+        Some(id) if ctx.graph.grid(id).is_none() => layer(ctx, name, None),
+        _ => Ok(None),
     }
 }
 
@@ -285,7 +305,7 @@ impl Step {
 fn steps(ctx: &Builder, id: NodeId) -> Option<(NodeId, Grid, Vec<Step>)> {
     let (mut at, mut steps) = (id, Vec::new());
     for _ in 0..MAX_STEPS {
-        if let Some(grid) = ctx.graph.grid(at) {
+        if let Some(grid) = ctx.narrow_grid(at) {
             return Some((at, grid, steps));
         }
         let node = &ctx.graph.nodes[at];

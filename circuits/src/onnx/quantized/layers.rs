@@ -249,7 +249,7 @@ pub(super) fn rearranged(
     let sources = ctx.graph.nodes[id].inputs.clone();
     let grids: Vec<Grid> = sources
         .iter()
-        .map(|&source| ctx.graph.grid(source))
+        .map(|&source| ctx.narrow_grid(source))
         .collect::<Option<_>>()?;
     let inputs = sources
         .into_iter()

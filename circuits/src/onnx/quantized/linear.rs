@@ -36,7 +36,9 @@ impl Linear<'_> {
     /// The scale of a channel's sums, in float32.
     pub(super) fn sum_scale(&self, channel: usize) -> f32 {
         let scales = &self.weights.scales;
-        self.alpha * self.from.scale * scales[if scales.len() == 1 { 0 } else { channel }]
+        // One scale is that of all channels; there are never fewer than channels otherwise.
+        let scale = scales.get(channel).or(scales.last());
+        self.alpha * self.from.scale * scale.copied().unwrap_or(1.0)
     }
 
     fn finish(

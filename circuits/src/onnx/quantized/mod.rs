@@ -127,6 +127,12 @@ impl Builder<'_> {
         self.push(node.name(), inputs, shape, Op::Quantized(quantized))
     }
 
+    /// The grid of a node, where its integers have 8 bits: what tables and layers take.
+    fn narrow_grid(&self, id: NodeId) -> Option<Grid> {
+        let grid = self.graph.grid(id)?;
+        (grid.greatest - grid.least < 256).then_some(grid)
+    }
+
     /// An input of integers stands for real numbers that are those integers.
     pub(super) fn integer_input(&mut self, name: &str, id: NodeId) -> NodeId {
         let Some(kind) = self.integers.types.get(name) else {
@@ -146,16 +152,16 @@ impl Builder<'_> {
     }
 
     /// The node of an output: integers are the real numbers of a grid of scale 1.
-    pub(super) fn integer_output(&mut self, name: &str, id: NodeId) -> NodeId {
+    pub(super) fn integer_output(&mut self, name: &str, id: NodeId) -> Result<NodeId, ImportError> {
         let Some(&grid) = self.integers.grids.get(name) else {
-            return id;
+            return Ok(fuse::real_output(self, name)?.unwrap_or(id));
         };
         let plain = Grid {
             scale: 1.0,
             zero_point: 0,
             ..grid
         };
-        self.regrid(name, id, grid, plain)
+        Ok(self.regrid(name, id, grid, plain))
     }
 
     /// The same integers on another grid.

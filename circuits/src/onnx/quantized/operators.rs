@@ -1,7 +1,7 @@
 //! Importers of `DequantizeLinear` and of the operators that compute with integers.
 
 use super::{
-    constants::{IntegerConstant, IntegerType, grid, operand},
+    constants::{IntegerConstant, IntegerType, grid, integers_of, operand},
     layers::{self, Side},
     linear::{Bias, Linear},
 };
@@ -19,7 +19,8 @@ use crate::{
 /// The real numbers that a tensor's integers mean: the same node.
 pub(super) fn dequantize(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
     let on = grid(ctx, node, 1, 2)?;
-    let id = operand(ctx, node, 0, on)?;
+    let (id, from) = (ctx.node(node, 0)?, integers_of(ctx, node, 0)?);
+    let id = ctx.regrid(node.name(), id, from, on);
     ctx.assign(node, Value::Node(id))
 }
 
@@ -210,10 +211,7 @@ fn plain(ctx: &mut Builder, node: &NodeView) -> Result<(usize, Grid), ImportErro
         },
         None => 0,
     };
-    let name = node.input(0).unwrap_or_default();
-    let Some(&from) = ctx.integers.grids.get(name) else {
-        return Err(node.form(format!("operand `{name}` holds no integers of 8 bits")));
-    };
+    let from = integers_of(ctx, node, 0)?;
     let on = Grid {
         scale: 1.0,
         zero_point: zero,

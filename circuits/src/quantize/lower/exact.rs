@@ -165,8 +165,7 @@ impl Lowering<'_> {
                 (terms, dims, None)
             }
         };
-        if sum.multipliers.iter().all(|&m| m == 1.0) && quantized.clip == quantized.to.ends() {
-            // Accumulators as they are.
+        if exact::is_plain(sum, quantized) {
             let sum = ExactSum {
                 name: self.name(id).to_owned(),
                 dims,
