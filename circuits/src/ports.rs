@@ -80,7 +80,16 @@ pub fn quantize_input(model: &Model, port: &Port, values: &[f32]) -> Result<Quan
 
 /// The nearest integer. The cast saturates; the range that it is clamped to is far inside `i64`.
 fn nearest(value: f32, scale: f64) -> i64 {
-    (f64::from(value) / scale).round_ties_even() as i64
+    quotient(value, scale).round_ties_even() as i64
+}
+
+/// `value / scale`. A scale that is a float32 number is that of a `QuantizeLinear`, which divides in float32.
+fn quotient(value: f32, scale: f64) -> f64 {
+    if f64::from(scale as f32) == scale {
+        f64::from(value / scale as f32)
+    } else {
+        f64::from(value) / scale
+    }
 }
 
 enum Encoded<'a> {

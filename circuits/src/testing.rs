@@ -365,3 +365,71 @@ fn mapped() -> Model {
     let hidden = b.push(vec![term], shape, SIGNED);
     b.finish(hidden, 2)
 }
+
+/// The same model with its requantizing nodes shifting by more bits.
+pub(crate) fn with_shift(mut model: Model, shift: u32) -> Model {
+    let factor = 1i64 << (shift - model.shift);
+    for node in &mut model.nodes {
+        let Kind::Linear(linear) = &mut node.kind else {
+            continue;
+        };
+        if !linear.requantize {
+            continue;
+        }
+        linear.bias.iter_mut().for_each(|b| *b *= factor);
+        for term in &mut linear.terms {
+            match &mut term.op {
+                Op::Conv(conv) => conv.weights.iter_mut().for_each(|w| *w *= factor),
+                Op::Dense { weights, .. } => weights.iter_mut().for_each(|w| *w *= factor),
+                Op::SumPool(pool) => pool.multiplier *= factor,
+                Op::Map { entries, .. } => entries.iter_mut().for_each(|e| e.2 *= factor),
+            }
+        }
+    }
+    model.shift = shift;
+    model
+}
+
+/// Half of integer sums, halves to even: both roundings, and the table that chooses.
+pub(crate) fn tied() -> Model {
+    let mut b = Builder::new("ties", 7, (1, 3, 2, 2));
+    b.model.shift = 40;
+    let (mut term, shape) = b.conv(0, 5, (1, 1, 1, 0, 1));
+    let Op::Conv(conv) = &mut term.op else {
+        unreachable!("a convolution")
+    };
+    conv.weights.iter_mut().for_each(|w| *w = (*w % 4) << 39);
+    let clip = Table::Clip { lo: -9, hi: 9 };
+    let mut rounded = |bias: i64| {
+        let linear = Linear {
+            terms: vec![term.clone()],
+            bias: vec![bias; 5],
+            requantize: true,
+            pool: None,
+            table: clip.clone(),
+        };
+        b.linear(shape, linear)
+    };
+    let (up, down) = (rounded(1 << 39), rounded((1 << 39) - 1));
+    let even = |s: i32| (f64::from(s) / 2.0).round_ties_even() as i32;
+    let linear = Linear {
+        terms: vec![b.identity(up), b.identity(down)],
+        bias: vec![0; 5],
+        requantize: false,
+        pool: None,
+        table: Table::Lut {
+            lo: -18,
+            values: (-18..=18).map(even).collect(),
+        },
+    };
+    let even = b.linear(shape, linear);
+    let linear = Linear {
+        terms: vec![b.identity(even)],
+        bias: vec![0; 5],
+        requantize: false,
+        pool: None,
+        table: Table::Raw,
+    };
+    let out = b.linear(shape, linear);
+    b.finish_at(out)
+}

@@ -17,6 +17,8 @@ mod moves;
 mod normalizations;
 #[path = "model_ops/products.rs"]
 mod products;
+#[path = "model_ops/quantized.rs"]
+mod quantized;
 #[path = "model_ops/recurrent.rs"]
 mod recurrent;
 #[path = "model_ops/whole.rs"]

@@ -6,5 +6,6 @@ mod forest;
 mod golden;
 mod on_chain;
 mod provers;
+mod quantized;
 mod srs;
 mod support;

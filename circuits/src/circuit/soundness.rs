@@ -34,6 +34,8 @@ const SMALL: Profile = Profile {
     fold: 1,
     hash: false,
 };
+/// The same with remainders of five limbs, for models that shift by 40.
+const WIDE: Profile = Profile { limbs: 5, ..SMALL };
 /// The same with several columns in one of halo2's.
 const FOLDED: Profile = Profile { fold: 4, ..SMALL };
 
@@ -330,8 +332,8 @@ fn every_cell_is_bound(model: &Model, profile: Profile, visibility: Visibility) 
 }
 
 /// Changes values of phase 1 to others that the tables hold, recomputes everything after, and looks at the totals.
-fn recomputed_phases_do_not_help(model: &Model, visibility: Visibility) {
-    let bench = Bench::new(model, visibility);
+fn recomputed_phases_do_not_help(model: &Model, profile: Profile, visibility: Visibility) {
+    let bench = Bench::of(model, profile, visibility);
     let (layout, p) = (&*bench.layout, bench.layout.profile);
     let last = layout.last_row();
     let live: Vec<usize> = (0..layout.rows.len())
@@ -342,7 +344,7 @@ fn recomputed_phases_do_not_help(model: &Model, visibility: Visibility) {
         .map(|&row| {
             let mut tried = 0;
             for lane in 0..p.lanes {
-                for kind in 0..3 {
+                for kind in 0..2 + p.limbs {
                     let Some((witness, what)) = mutate(&bench, row, lane, kind) else {
                         continue;
                     };
@@ -392,15 +394,15 @@ fn mutate(bench: &Bench, row: usize, lane: usize, kind: usize) -> Option<(Witnes
             witness.consumed[cell.tensor as usize][at] = image;
             Some((witness, "another table entry"))
         }
-        1 if looked_up && bench.fixed(fixed::SCALE_B, row) == 1 => {
-            let column = p.b(0).start + lane;
+        2.. if looked_up && bench.fixed(fixed::SCALE_B, row) == 1 => {
+            let column = p.b(kind - 2).start + lane;
             let value = (witness.lanes[column][row] + 1) % 256;
             let entry = layout.tables.limb_row(value)?;
             relocate(&mut witness, column, row, entry);
             witness.lanes[column][row] = value;
             Some((witness, "another remainder"))
         }
-        2 if !looked_up && bench.fixed(fixed::SCALE_B, row) == 1 => {
+        1 if !looked_up && bench.fixed(fixed::SCALE_B, row) == 1 => {
             witness.lanes[p.b(1).start + lane][row] += 3;
             Some((witness, "another unchecked accumulator"))
         }
@@ -466,8 +468,97 @@ fn folding_binds_the_same_cells() {
 #[test]
 fn consistent_lies_are_rejected() {
     for model in testing::layer_kinds() {
-        recomputed_phases_do_not_help(&model, OUTPUT);
+        recomputed_phases_do_not_help(&model, SMALL, OUTPUT);
     }
+}
+
+#[test]
+fn remainders_of_five_limbs_bind_the_same_cells() {
+    let kinds = testing::layer_kinds().into_iter();
+    let kinds = kinds.map(|model| testing::with_shift(model, 40));
+    for model in kinds.chain([testing::tied()]) {
+        every_cell_is_bound(&model, WIDE, BOTH);
+    }
+    recomputed_phases_do_not_help(&testing::tied(), WIDE, OUTPUT);
+}
+
+/// Where a sum lies on a half, a prover who rounds it to the other side everywhere is caught.
+#[test]
+fn lies_about_ties_are_rejected() {
+    let bench = Bench::of(&testing::tied(), WIDE, OUTPUT);
+    let (layout, p) = (&*bench.layout, bench.layout.profile);
+    let [up, down, rounded, out] = [1, 2, 3, 4].map(|node| {
+        let tensor = layout.tensors.iter().position(|t| t.node == node);
+        tensor.expect("every node has a tensor")
+    });
+    let row_of = |tensor: usize, cell: &crate::layout::Cell| {
+        let wanted = crate::layout::Cell {
+            tensor: tensor as u32,
+            ..*cell
+        };
+        let row = layout.rows.iter().position(|r| *r == Some(wanted));
+        row.expect("all four have the same cells")
+    };
+    let mut lies = 0;
+    for (row, cell) in layout.rows.iter().enumerate() {
+        let Some(cell) = cell.filter(|c| c.tensor as usize == up) else {
+            continue;
+        };
+        let channels = layout.tensors[up].channels - cell.group as usize * p.lanes;
+        for lane in 0..p.lanes.min(channels) {
+            let limbs = (0..p.limbs).map(|limb| bench.witness.lanes[p.b(limb).start + lane][row]);
+            // `y = 2^40·U` with nothing over: a half, whose other rounding is U - 1.
+            if limbs.sum::<i64>() != 0 {
+                continue;
+            }
+            for (of_up, of_down) in [(-1, 0), (0, 1), (-1, 1), (-1, -1), (1, 1)] {
+                let mut witness = clone(&bench.witness);
+                let mut change = |tensor: usize, by: i64| {
+                    let row = row_of(tensor, &cell);
+                    let tag = bench.fixed(fixed::TAG, row) as i32;
+                    let a = witness.lanes[p.a().start + lane][row] + by;
+                    let (image, entry) = layout.tables.look_up(tag, a)?;
+                    relocate(&mut witness, lane, row, entry);
+                    witness.lanes[p.a().start + lane][row] = a;
+                    let c = &mut witness.lanes[p.c().start + lane][row];
+                    let grown = image - std::mem::replace(c, image);
+                    let tensor_of = &layout.tensors[tensor];
+                    let at = (cell.group as usize * tensor_of.order.len() + cell.position as usize)
+                        * p.lanes
+                        + lane;
+                    witness.consumed[tensor][at] = image;
+                    Some(grown)
+                };
+                let Some(by) = change(up, of_up).zip(change(down, of_down)) else {
+                    continue;
+                };
+                let Some(shown) = change(rounded, by.0 + by.1) else {
+                    continue;
+                };
+                let row = row_of(out, &cell);
+                witness.lanes[p.b(0).start + lane][row] += shown;
+                let public = layout
+                    .public
+                    .iter()
+                    .find(|x| x.row == row && x.lane == lane);
+                let public = public.expect("every output is public");
+                witness.instance[public.lane][public.row] += shown;
+                let columns = bench.columns(&witness);
+                let last = layout.last_row();
+                let broken = bench.broken(
+                    &columns,
+                    &bench.scalars(&witness),
+                    [0, row, last].into_iter(),
+                );
+                assert!(
+                    !broken.is_empty(),
+                    "row {row}, lane {lane}: {of_up}, {of_down}"
+                );
+                lies += 1;
+            }
+        }
+    }
+    assert!(lies > 10, "{lies}");
 }
 
 #[test]

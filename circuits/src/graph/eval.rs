@@ -1,12 +1,30 @@
 //! Evaluation in `f32`, one batch item at a time: what calibration measures.
 
-use super::{Contract, Conv, Graph, Op, Pool, PoolKind};
+use std::ops::{AddAssign, Mul};
+
+use super::{Contract, Conv, Graph, NodeId, Op, Pool, PoolKind, Rounded};
+
+/// The integers of every quantized operator's tensor, by node.
+pub type Integers = Vec<(NodeId, Vec<Rounded>)>;
 
 /// The item of every node's tensor for one item of every input.
 ///
 /// # Panics
 /// Where `inputs` does not hold one item of the right length for each input of the graph.
 pub fn evaluate(graph: &Graph, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
+    trace(graph, inputs, &[]).0
+}
+
+/// [`evaluate`], and the integers of every quantized operator. `flipped` elements of nodes are rounded to the other side.
+///
+/// # Panics
+/// As [`evaluate`] does.
+pub fn trace(
+    graph: &Graph,
+    inputs: &[&[f32]],
+    flipped: &[(NodeId, usize)],
+) -> (Vec<Vec<f32>>, Integers) {
+    let mut integers = Integers::new();
     assert_eq!(
         inputs.len(),
         graph.inputs.len(),
@@ -30,7 +48,7 @@ pub fn evaluate(graph: &Graph, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
                 );
                 inputs[at].to_vec()
             }
-            Op::Conv(conv) => convolve(conv, arg(0)),
+            Op::Conv(conv) => convolve(conv, &conv.weights, &conv.bias, arg(0)),
             Op::MatMul {
                 rows,
                 k,
@@ -95,10 +113,22 @@ pub fn evaluate(graph: &Graph, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
                 };
                 points.chunks_exact(x.len()).map(distance).collect()
             }
+            Op::Quantized(quantized) => {
+                let operands: Vec<&[f32]> = (0..node.inputs.len()).map(arg).collect();
+                let mut rounded = quantized.integers(&operands);
+                for (_, element) in flipped.iter().filter(|flip| flip.0 == id) {
+                    let rounded = &mut rounded[*element];
+                    std::mem::swap(&mut rounded.value, &mut rounded.other);
+                }
+                let real = |r: &Rounded| quantized.to.real(r.value);
+                let values = rounded.iter().map(real).collect();
+                integers.push((id, rounded));
+                values
+            }
         };
         values.push(value);
     }
-    values
+    (values, integers)
 }
 
 /// The outputs for whole batches of inputs.
@@ -148,8 +178,13 @@ fn contract(sizes: Contract, a: &[f32], b: &[f32]) -> Vec<f32> {
     out
 }
 
-fn matmul(rows: usize, k: usize, n: usize, weights: &[f32], x: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; rows * n];
+/// Numbers that layers are computed in.
+pub(super) trait Number: Copy + Default + AddAssign + Mul<Output = Self> {}
+impl Number for f32 {}
+impl Number for i64 {}
+
+pub(super) fn matmul<T: Number>(rows: usize, k: usize, n: usize, weights: &[T], x: &[T]) -> Vec<T> {
+    let mut out = vec![T::default(); rows * n];
     for (row, out) in x.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
         for (&v, weights) in row.iter().zip(weights.chunks_exact(n)) {
             for (o, &w) in out.iter_mut().zip(weights) {
@@ -160,17 +195,18 @@ fn matmul(rows: usize, k: usize, n: usize, weights: &[f32], x: &[f32]) -> Vec<f3
     out
 }
 
-fn convolve(conv: &Conv, x: &[f32]) -> Vec<f32> {
+/// A convolution with these weights and bias.
+pub(super) fn convolve<T: Number>(conv: &Conv, weights: &[T], bias: &[T], x: &[T]) -> Vec<T> {
     let window = &conv.window;
     let (oh, ow) = window.output().expect("the importer checked the window");
     let ((h, w), (kh, kw)) = (window.input, window.kernel);
     let (group_in, group_out) = (conv.cin / conv.groups, conv.cout / conv.groups);
-    let mut out = vec![0.0; conv.cout * oh * ow];
+    let mut out = vec![T::default(); conv.cout * oh * ow];
     for (oc, plane) in out.chunks_exact_mut(oh * ow).enumerate() {
-        plane.fill(conv.bias.get(oc).copied().unwrap_or(0.0));
+        plane.fill(bias.get(oc).copied().unwrap_or_default());
         for ic in 0..group_in {
             let source = &x[(oc / group_out * group_in + ic) * h * w..][..h * w];
-            let taps = &conv.weights[(oc * group_in + ic) * kh * kw..][..kh * kw];
+            let taps = &weights[(oc * group_in + ic) * kh * kw..][..kh * kw];
             for (tap, &weight) in taps.iter().enumerate() {
                 let (ky, kx) = (tap / kw, tap % kw);
                 let columns = window.columns(ow, kx);
@@ -184,6 +220,24 @@ fn convolve(conv: &Conv, x: &[f32]) -> Vec<f32> {
                     }
                 }
             }
+        }
+    }
+    out
+}
+
+/// Sums over a pool's windows.
+pub(super) fn window_sums(pool: &Pool, x: &[i64]) -> Vec<i64> {
+    let ((h, w), (oh, ow)) = (pool.window.input, pool.output);
+    let window = &pool.window;
+    let mut out = Vec::with_capacity(pool.channels * oh * ow);
+    for source in x.chunks_exact(h * w) {
+        for (oy, ox) in (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy, ox))) {
+            let rows = (0..window.kernel.0).filter_map(|ky| window.row(oy, ky));
+            let sum = rows.flat_map(|y| {
+                let columns = (0..window.kernel.1).filter_map(|kx| window.column(ox, kx));
+                columns.map(move |x| source[y * w + x])
+            });
+            out.push(sum.sum());
         }
     }
     out

@@ -1,6 +1,6 @@
 //! Rewrites of the float graph that keep its outputs.
 
-use super::{Cell, Graph, NodeId, Op, PoolKind};
+use super::{Cell, Graph, NodeId, Op, PoolKind, Quantized, QuantizedOp, Sum, SumMap};
 use crate::geometry::{Pads, Window};
 
 pub(super) fn simplify(graph: &mut Graph) {
@@ -53,7 +53,15 @@ fn compose_rearrangements(graph: &mut Graph) {
 fn absorb_padding(graph: &mut Graph) {
     for id in 0..graph.nodes.len() {
         let (channels, window) = match &graph.nodes[id].op {
-            Op::Conv(conv) => (conv.cin, conv.window),
+            Op::Conv(conv)
+            | Op::Quantized(Quantized {
+                op:
+                    QuantizedOp::Sum(Sum {
+                        map: SumMap::Conv(conv),
+                        ..
+                    }),
+                ..
+            }) => (conv.cin, conv.window),
             Op::Pool(pool)
                 if counts_padding(pool.kind, pool.window)
                     && pool.window.output() == Some(pool.output) =>
@@ -87,7 +95,15 @@ fn absorb_padding(graph: &mut Graph) {
         };
         graph.nodes[id].inputs[0] = source;
         match &mut graph.nodes[id].op {
-            Op::Conv(conv) => fit(&mut conv.window),
+            Op::Conv(conv)
+            | Op::Quantized(Quantized {
+                op:
+                    QuantizedOp::Sum(Sum {
+                        map: SumMap::Conv(conv),
+                        ..
+                    }),
+                ..
+            }) => fit(&mut conv.window),
             Op::Pool(pool) => {
                 fit(&mut pool.window);
                 pool.kind = PoolKind::Average {
@@ -167,6 +183,7 @@ fn drop_dead(graph: &mut Graph) {
         .nodes
         .retain(|_| *keep.next().expect("one flag a node"));
     let rename = |id: &mut NodeId| *id = renamed[*id];
+    graph.quantized.retain(|tensor| live[tensor.node]);
     graph
         .nodes
         .iter_mut()
@@ -177,5 +194,6 @@ fn drop_dead(graph: &mut Graph) {
         .outputs
         .iter_mut()
         .map(|output| &mut output.node)
+        .chain(graph.quantized.iter_mut().map(|tensor| &mut tensor.node))
         .for_each(rename);
 }

@@ -5,13 +5,22 @@
 //! elements (reshape, transpose, concat, pad, ...) is one operator, [`Op::Rearrange`].
 
 mod activation;
+mod dyadic;
 mod eval;
 mod fold;
 mod function;
+mod grids;
+mod integers;
+mod quantized;
 
 pub use activation::Activation;
-pub use eval::{evaluate, run};
+pub(crate) use dyadic::ratio;
+pub use dyadic::{Dyadic, Rounded, Ties};
+pub use eval::{Integers, evaluate, run, trace};
 pub use function::Function;
+pub use integers::{IntegerTensor, integer_tensors};
+pub use quantized::{Grid, IntegerTable, Quantized, QuantizedOp, Sum, SumMap};
+pub(crate) use quantized::{MeanTable, finite, sum_of};
 
 use crate::geometry::Window;
 
@@ -33,6 +42,19 @@ pub struct Graph {
     pub outputs: Vec<Output>,
     /// The elements of a vector input are features of different units: each is quantized in steps of its own.
     pub tabular: bool,
+    /// The quantized tensors of the ONNX graph, by name.
+    pub quantized: Vec<QuantizedTensor>,
+}
+
+/// A quantized tensor of the ONNX graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantizedTensor {
+    /// ONNX name.
+    pub name: String,
+    /// The node whose real numbers its integers mean.
+    pub node: NodeId,
+    /// Its grid.
+    pub grid: Grid,
 }
 
 /// A graph output.
@@ -126,6 +148,8 @@ pub enum Op {
         /// Row-major `[points][item]`.
         points: Vec<f32>,
     },
+    /// Integers of one grid to those of another.
+    Quantized(Quantized),
 }
 
 /// `clamp(Σ weight · bit + bias, 0, 1)` for each output element, so that all of it are bits again.

@@ -15,6 +15,11 @@ impl<'a> NodeView<'a> {
         NodeView { proto }
     }
 
+    /// The node as it stands in the file.
+    pub(super) fn proto(&self) -> &'a NodeProto {
+        self.proto
+    }
+
     /// The node's name, or its first output where it has none.
     pub(super) fn name(&self) -> &'a str {
         match self.proto.name.as_str() {

@@ -15,6 +15,7 @@ use super::{
     attributes::NodeView,
     ml, ops,
     parse::{self, Analysis, Fact},
+    quantized::{IntegerType, Integers},
 };
 use crate::graph::{Activation, Cell, Function, Graph, Node, NodeId, Op, Output};
 
@@ -29,8 +30,8 @@ pub(super) enum Value {
 
 /// The graph under construction.
 #[derive(Debug)]
-pub(super) struct Builder {
-    graph: Graph,
+pub(super) struct Builder<'a> {
+    pub(super) graph: Graph,
     values: HashMap<String, Value>,
     facts: HashMap<String, Fact>,
     opset: i64,
@@ -38,6 +39,7 @@ pub(super) struct Builder {
     shares: HashSet<NodeId>,
     masks: HashMap<NodeId, Mask>,
     refused: Option<String>,
+    pub(super) integers: Integers<'a>,
 }
 
 /// Elements of an item that a softmax leaves out, and the nodes that know of it.
@@ -50,6 +52,7 @@ struct Mask {
 pub(super) fn build(
     model: &ModelProto,
     analysis: Analysis,
+    types: &HashMap<String, IntegerType>,
     options: &ImportOptions,
 ) -> Result<Graph, ImportError> {
     let onnx = parse::graph(model)?;
@@ -61,6 +64,7 @@ pub(super) fn build(
         inputs: Vec::new(),
         outputs: Vec::new(),
         tabular: ml::uses_domain(model),
+        quantized: Vec::new(),
     };
     let mut builder = Builder {
         graph,
@@ -70,6 +74,7 @@ pub(super) fn build(
         masks: HashMap::new(),
         refused: analysis.refused,
         shares: HashSet::new(),
+        integers: Integers::new(types, &onnx.node),
     };
     for (name, fact) in &builder.facts {
         if let Some(value) = &fact.value {
@@ -82,6 +87,7 @@ pub(super) fn build(
         let op = whole(input.datum).map_or(Op::Input, |(lo, hi)| Op::Whole { lo, hi });
         let id = builder.push(&input.name, Vec::new(), input.shape.clone(), op);
         builder.graph.inputs.push(id);
+        let id = builder.integer_input(&input.name, id);
         builder.values.insert(input.name.clone(), Value::Node(id));
     }
     for proto in &onnx.node {
@@ -91,15 +97,20 @@ pub(super) fn build(
             .outputs()
             .all(|name| matches!(builder.values.get(name), Some(Value::Constant(_))))
         {
+            builder.check_integers(&node)?;
             ops::importer(&node)?(&mut builder, &node)?;
+            builder.carry_integers(&node)?;
         }
     }
     for output in &onnx.output {
         match builder.values.get(&output.name) {
-            Some(&Value::Node(node)) => builder.graph.outputs.push(Output {
-                name: output.name.clone(),
-                node,
-            }),
+            Some(&Value::Node(node)) => {
+                let node = builder.integer_output(&output.name, node)?;
+                builder.graph.outputs.push(Output {
+                    name: output.name.clone(),
+                    node,
+                });
+            }
             _ => {
                 return Err(ImportError::ConstantOutput {
                     output: output.name.clone(),
@@ -127,7 +138,7 @@ fn whole(datum: DatumType) -> Option<(i64, i64)> {
     })
 }
 
-impl Builder {
+impl Builder<'_> {
     /// Infers what is not known about a node's outputs yet, from its operands.
     fn complete(&mut self, node: &NodeView, proto: &NodeProto) -> Result<(), ImportError> {
         let is_known = |name: &str| self.facts.get(name).is_some_and(|f| f.shape.is_some());
@@ -358,7 +369,17 @@ impl Builder {
 
     /// The graph node that the ONNX node's first output stands for.
     pub(super) fn defined(&self, node: &NodeView) -> Option<NodeId> {
-        match self.values.get(node.output(0)?) {
+        self.node_of(node.output(0)?)
+    }
+
+    /// What a tensor name stands for.
+    pub(super) fn value_of(&self, name: &str) -> Option<Value> {
+        self.values.get(name).cloned()
+    }
+
+    /// The graph node that a tensor name stands for.
+    pub(super) fn node_of(&self, name: &str) -> Option<NodeId> {
+        match self.values.get(name) {
             Some(&Value::Node(id)) => Some(id),
             _ => None,
         }

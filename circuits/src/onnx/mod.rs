@@ -10,6 +10,7 @@ mod error;
 mod ml;
 mod ops;
 mod parse;
+mod quantized;
 mod reference;
 
 pub use error::ImportError;
@@ -40,13 +41,16 @@ pub fn supported_operators() -> Vec<&'static str> {
     ops::all().map(|(name, _)| *name).collect()
 }
 
-/// Reads a float ONNX model.
+/// Reads an ONNX model, float, quantized or both.
 ///
 /// # Errors
 /// See [`ImportError`]; corrupt bytes are an error, never a panic.
 pub fn import(bytes: &[u8], options: &ImportOptions) -> Result<Graph, ImportError> {
     let model = parse::decode(bytes)?;
     ops::check_operators(parse::graph(&model)?)?;
-    let analysed = parse::analyse(&model, options.batch)?;
-    parse::guarded("the import", || build::build(&model, analysed, options))?
+    let expanded = quantized::expand(&model)?;
+    let analysed = parse::analyse(&expanded.model, options.batch)?;
+    parse::guarded("the import", || {
+        build::build(&model, analysed, &expanded.types, options)
+    })?
 }

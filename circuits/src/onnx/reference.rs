@@ -71,7 +71,7 @@ impl Reference {
     /// # Errors
     /// The same as [`super::import`] for what cannot be read.
     pub fn new(bytes: &[u8], options: &ImportOptions) -> Result<Reference, ImportError> {
-        let model = parse::decode(bytes)?;
+        let model = super::quantized::expand(&parse::decode(bytes)?)?.model;
         let inputs = parse::input_shapes(parse::graph(&model)?, options.batch)?;
         let failed = |e| ImportError::Analysis {
             reason: format!("{e:#}"),

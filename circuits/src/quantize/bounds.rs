@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Accumulators must stay below 2^62 in magnitude.
-const LIMIT: i128 = 1 << 62;
+pub(super) const LIMIT: i128 = 1 << 62;
 
 /// An interval `lo..=hi`.
 pub type Range = (i64, i64);

@@ -149,6 +149,22 @@ impl Calibration {
         calibration
     }
 
+    /// For a graph of integers from its inputs on, where there is nothing to calibrate; `None` for others.
+    pub fn exact(graph: &Graph) -> Option<Calibration> {
+        let seen = |id| Seen {
+            range: Ranges {
+                lo: vec![0.0; graph.item_len(id)],
+                hi: vec![0.0; graph.item_len(id)],
+            },
+            values: vec![0.0],
+        };
+        graph.is_exact().then(|| Calibration {
+            nodes: (0..graph.nodes.len()).map(seen).collect(),
+            items: 1,
+            random: false,
+        })
+    }
+
     /// True where the inputs were noise: scales then say little about real inputs.
     pub fn is_random(&self) -> bool {
         self.random

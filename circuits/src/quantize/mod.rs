@@ -6,6 +6,7 @@
 mod bounds;
 mod calibrate;
 mod entropy;
+mod exact;
 pub mod inputs;
 mod lower;
 mod trace;
@@ -40,7 +41,8 @@ pub enum Method {
 pub struct QuantizeOptions {
     /// Bits of an activation, 2 to 16.
     pub bits: u32,
-    /// The shift of every requantization, 8 to 24: weights carry this many fractional bits.
+    /// The shift of every requantization, 8 to 24: weights carry this many fractional bits. Quantized operators may need more
+    /// of them (`docs/quantized.md`).
     pub shift: u32,
     /// How scales follow from calibration.
     pub method: Method,
@@ -115,6 +117,26 @@ pub enum QuantizeError {
         /// Products allowed.
         limit: usize,
     },
+    /// A multiplier finer than the remainders of any profile.
+    #[error(
+        "node `{node}`: its multiplier has {bits} fractional bits, and circuits keep at most {most}; its scales are far apart: quantize the model anew, or leave this node in float"
+    )]
+    Multiplier {
+        /// Node name.
+        node: String,
+        /// Bits needed.
+        bits: u32,
+        /// Bits there are.
+        most: u32,
+    },
+    /// A quantized node whose integers are out of reach.
+    #[error(
+        "node `{node}`: its integers leave 62 bits, or its table 2^16 entries; its scales are far apart or its window is large: quantize the model anew, or leave this node in float"
+    )]
+    Exact {
+        /// Node name.
+        node: String,
+    },
     /// An input that no output depends on: the circuit binds only what is read.
     #[error("no output depends on input `{input}`; remove it from the model")]
     Unread {
@@ -163,7 +185,11 @@ pub fn quantize_traced(
         return Err(QuantizeError::Bits { bits });
     }
     let ranges = calibration.ranges(graph, options)?;
-    let (model, trace) = lower::lower(graph, &ranges, options, widths)?;
+    let options = QuantizeOptions {
+        shift: exact::shift(graph, options.shift)?,
+        ..*options
+    };
+    let (model, trace) = lower::lower(graph, &ranges, &options, widths)?;
     validate(&model)?;
     if let Some(port) = model.inputs.iter().find(|port| !is_read(&model, port.node)) {
         return Err(QuantizeError::Unread {

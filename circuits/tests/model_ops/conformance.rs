@@ -307,7 +307,9 @@ fn compare(graph: &Graph, sample: &[Vec<f32>], expected: &[Vec<f32>]) -> Result<
         _ => 0.0,
     };
     let got = run(&model, &sample.to_vec());
-    within("integers", &got, expected, extra, INTEGER_BOUND)?;
+    // Quantized operators are met exactly.
+    let bound = if graph.is_exact() { 0.0 } else { INTEGER_BOUND };
+    within("integers", &got, expected, extra, bound)?;
     let elements: usize = graph
         .nodes
         .iter()

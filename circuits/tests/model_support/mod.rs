@@ -123,6 +123,24 @@ impl Onnx {
         self
     }
 
+    /// An initializer of an integer type.
+    pub(crate) fn typed(
+        mut self,
+        name: &str,
+        shape: &[i64],
+        data_type: DataType,
+        values: &[i32],
+    ) -> Onnx {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: shape.to_vec(),
+            data_type: data_type as i32,
+            int32_data: values.to_vec(),
+            ..TensorProto::default()
+        });
+        self
+    }
+
     /// An integer without axes.
     pub(crate) fn scalar(mut self, name: &str, value: i64) -> Onnx {
         self = self.ints(name, &[value]);

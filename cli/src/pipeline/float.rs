@@ -129,6 +129,8 @@ impl FloatModel {
         match (&quantization.calibration, quantization.input_range) {
             (Some(path), _) => load_items(&self.single_specs(), path),
             (None, Some(range)) => Ok(self.random_inputs(range, RANDOM_ITEMS)),
+            // Of a quantized model nothing is left to find out.
+            (None, None) if self.graph.is_exact() => Ok(Vec::new()),
             (None, None) => Err(CliError::Input(format!(
                 "`{}` needs typical inputs to find the ranges of its tensors: pass --calibration FILE, \
                  or --input-range LOW,HIGH to draw them",
@@ -202,7 +204,11 @@ impl FloatModel {
     }
 
     fn measure(&self, calibration: &[Item]) -> Result<Calibration> {
-        Calibration::measure(&self.graph, calibration).map_err(|why| self.not_quantized(why))
+        match Calibration::exact(&self.graph) {
+            Some(exact) => Ok(exact),
+            None => Calibration::measure(&self.graph, calibration)
+                .map_err(|why| self.not_quantized(why)),
+        }
     }
 
     fn not_quantized(&self, why: impl std::error::Error) -> CliError {

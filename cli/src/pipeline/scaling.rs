@@ -68,6 +68,7 @@ impl Network {
                 inputs: vec![0],
                 outputs: vec![],
                 tabular: false,
+                quantized: vec![],
             },
             rng: ChaCha20Rng::seed_from_u64(SEED),
         }

@@ -8,7 +8,7 @@ mod compose;
 mod conv;
 mod conv_transpose;
 mod einsum;
-mod elementwise;
+pub(super) mod elementwise;
 mod grid;
 mod indexing;
 mod logic;
@@ -17,15 +17,15 @@ mod mask;
 mod matmul;
 mod norm;
 mod normalize;
-mod pool;
+pub(super) mod pool;
 mod recurrent;
 mod reduce;
 mod resize;
 mod scatter;
 mod selection;
-mod shape;
+pub(super) mod shape;
 mod softmax;
-mod spatial;
+pub(super) mod spatial;
 
 pub(super) use argmax::check_argmax;
 pub(super) use elementwise::expand as broadcast_to;
@@ -200,9 +200,12 @@ const FOLDABLE: &[&str] = &[
     "Size",
 ];
 
-/// Every operator, those of `ai.onnx.ml` last.
+/// Every operator: ONNX's own, those of `ai.onnx.ml`, the quantized ones.
 pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, Importer)> {
-    OPERATORS.iter().chain(ml::OPERATORS)
+    OPERATORS
+        .iter()
+        .chain(ml::OPERATORS)
+        .chain(super::quantized::OPERATORS)
 }
 
 /// The importer of a node's operator.

@@ -98,12 +98,30 @@ fn global_of(
         dilation: (1, 1),
         pads: (0, 0, 0, 0),
     };
-    define(ctx, node, images, kind, window, (1, 1))
+    let shape = images.shape(ctx, images.channels, (1, 1));
+    let pool = Pool {
+        kind,
+        channels: images.channels,
+        window,
+        output: (1, 1),
+    };
+    ctx.define(node, images.node, shape, Op::Pool(pool))
 }
 
 fn windowed(ctx: &mut Builder, node: &NodeView, kind: PoolKind) -> Result<(), ImportError> {
     let images = images(ctx, node)?;
     windowed_of(ctx, node, images, kind)
+}
+
+/// The pool that a node's attributes describe, over operand 0, and the shape of what it gives.
+pub(in crate::onnx) fn windows(
+    ctx: &Builder,
+    node: &NodeView,
+    kind: PoolKind,
+) -> Result<(Images, Vec<usize>, Pool), ImportError> {
+    let images = images(ctx, node)?;
+    let (shape, pool) = windows_of(ctx, node, &images, kind)?;
+    Ok((images, shape, pool))
 }
 
 fn windowed_of(
@@ -112,6 +130,16 @@ fn windowed_of(
     images: Images,
     kind: PoolKind,
 ) -> Result<(), ImportError> {
+    let (shape, pool) = windows_of(ctx, node, &images, kind)?;
+    ctx.define(node, images.node, shape, Op::Pool(pool))
+}
+
+fn windows_of(
+    ctx: &Builder,
+    node: &NodeView,
+    images: &Images,
+    kind: PoolKind,
+) -> Result<(Vec<usize>, Pool), ImportError> {
     let kernel = node.sizes("kernel_shape", images.rank, 0)?;
     let kernel = if images.rank == 1 {
         (1, kernel[0])
@@ -153,27 +181,12 @@ fn windowed_of(
     if !full {
         return Err(node.form("a window lies in the padding alone; use less padding"));
     }
-    define(ctx, node, images, kind, window, output)
-}
-
-fn define(
-    ctx: &mut Builder,
-    node: &NodeView,
-    images: Images,
-    kind: PoolKind,
-    window: Window,
-    output: (usize, usize),
-) -> Result<(), ImportError> {
     let shape = images.shape(ctx, images.channels, output);
-    ctx.define(
-        node,
-        images.node,
-        shape,
-        Op::Pool(Pool {
-            kind,
-            channels: images.channels,
-            window,
-            output,
-        }),
-    )
+    let pool = Pool {
+        kind,
+        channels: images.channels,
+        window,
+        output,
+    };
+    Ok((shape, pool))
 }

@@ -102,6 +102,18 @@ pub(super) fn permuted(
 
 /// Joins tensors; a constant part other than zero becomes a tensor of its own.
 pub(super) fn concat(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    let values = (0..node.inputs().len()).map(|i| ctx.value(node, i));
+    let values = values.collect::<Result<Vec<_>, _>>()?;
+    let id = joined(ctx, node, values)?;
+    ctx.assign(node, Value::Node(id))
+}
+
+/// Joins values along the node's axis.
+pub(in crate::onnx) fn joined(
+    ctx: &mut Builder,
+    node: &NodeView,
+    values: Vec<Value>,
+) -> Result<NodeId, ImportError> {
     let shape = ctx.output_shape(node, 0)?;
     let axis = node
         .int("axis")
@@ -109,8 +121,8 @@ pub(super) fn concat(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
     let axis = node.axis(axis, shape.len())?;
     let mut inputs = Vec::new();
     let mut parts = Vec::new();
-    for i in 0..node.inputs().len() {
-        let (part, input) = match ctx.value(node, i)? {
+    for (i, value) in values.into_iter().enumerate() {
+        let (part, input) = match value {
             Value::Node(id) => {
                 inputs.push(id);
                 (ctx.shape(id).to_vec(), Some(inputs.len() as u32 - 1))
@@ -145,8 +157,7 @@ pub(super) fn concat(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
             cells.extend((0..run).map(|i| input.map(|input| (input, (o * run + i) as u32))));
         }
     }
-    let id = ctx.rearrange(node, inputs, shape, cells)?;
-    ctx.assign(node, Value::Node(id))
+    ctx.rearrange(node, inputs, shape, cells)
 }
 
 /// Elements of a padded tensor.

@@ -8,16 +8,16 @@ use crate::{
 
 /// An input seen as images.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Images {
-    pub(super) node: NodeId,
-    pub(super) channels: usize,
-    pub(super) size: (usize, usize),
+pub(in crate::onnx) struct Images {
+    pub(in crate::onnx) node: NodeId,
+    pub(in crate::onnx) channels: usize,
+    pub(in crate::onnx) size: (usize, usize),
     /// Spatial axes in ONNX: 1 or 2.
-    pub(super) rank: usize,
+    pub(in crate::onnx) rank: usize,
 }
 
 /// Operand 0 as images: `[batch, c, w]` or `[batch, c, h, w]`.
-pub(super) fn images(ctx: &Builder, node: &NodeView) -> Result<Images, ImportError> {
+pub(in crate::onnx) fn images(ctx: &Builder, node: &NodeView) -> Result<Images, ImportError> {
     let id = ctx.node(node, 0)?;
     let (batch, channels, size, rank) = match *ctx.shape(id) {
         [n, c, w] => (n, c, (1, w), 1),
@@ -44,7 +44,12 @@ pub(super) fn images(ctx: &Builder, node: &NodeView) -> Result<Images, ImportErr
 
 impl Images {
     /// `[batch, channels, spatial..]` for an output.
-    pub(super) fn shape(&self, ctx: &Builder, channels: usize, size: (usize, usize)) -> Vec<usize> {
+    pub(in crate::onnx) fn shape(
+        &self,
+        ctx: &Builder,
+        channels: usize,
+        size: (usize, usize),
+    ) -> Vec<usize> {
         match self.rank {
             1 => vec![ctx.batch(), channels, size.1],
             _ => vec![ctx.batch(), channels, size.0, size.1],
@@ -52,7 +57,7 @@ impl Images {
     }
 
     /// The window of a node with this kernel, `auto_pad` resolved.
-    pub(super) fn window(
+    pub(in crate::onnx) fn window(
         &self,
         node: &NodeView,
         kernel: (usize, usize),

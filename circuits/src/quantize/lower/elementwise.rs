@@ -115,7 +115,7 @@ impl Lowering<'_> {
     }
 
     /// The part's integers, placed one by one.
-    fn mapped(&mut self, part: PartId) -> Pending {
+    pub(super) fn mapped(&mut self, part: PartId) -> Pending {
         let mut pending = self.identity(part);
         let dims = pending.dims;
         for term in &mut pending.terms {
@@ -128,7 +128,7 @@ impl Lowering<'_> {
     }
 
     /// The value as one tensor in the natural layout of the node's operand.
-    fn own_layout(&mut self, id: NodeId, value: &Value) -> Result<Value, QuantizeError> {
+    pub(super) fn own_layout(&mut self, id: NodeId, value: &Value) -> Result<Value, QuantizeError> {
         let source = self.graph.nodes[id].inputs[0];
         let dims = self.natural(source);
         let name = self.name(id).to_owned();

@@ -9,10 +9,12 @@ use super::{
 use crate::{
     graph::Activation,
     model::{self, Kind, Linear, MaxPool, Node, NodeId, Shape, Table},
+    quantize::QuantizeError,
 };
 
-/// Integer weights and biases stay within ±2^30: room in 32 bits for the rounding half, too.
-const MAX_WEIGHT: f64 = (1u64 << 30) as f64;
+/// Bits of the magnitude of integer weights and biases, up to a shift of 24 bits; beyond it that much over the shift.
+const WEIGHT_BITS: u32 = 30;
+const WEIGHT_BITS_OVER_SHIFT: u32 = 12;
 
 /// Points at which a composed function's sign is looked at.
 const SAMPLES: u32 = 1 << 10;
@@ -43,7 +45,6 @@ impl Lowering<'_> {
 
     /// [`Self::emit`] with other bits than the model's.
     pub(super) fn emit_with(&mut self, mut pending: Pending, bits: u32) -> usize {
-        let channels = pending.dims.0;
         let seen = pending.range.overall();
         let possible = pending
             .activation
@@ -57,6 +58,37 @@ impl Lowering<'_> {
         } else if grid.holds(range) && self.is_whole(&mut pending) {
             out = 1.0;
         }
+        self.emit_grid(pending, bits, grid, out).0
+    }
+
+    /// Turns a sum into a tensor on a grid that is given.
+    ///
+    /// # Errors
+    /// [`QuantizeError::Exact`] where the weights do not allow that scale.
+    pub(super) fn emit_on(
+        &mut self,
+        pending: Pending,
+        grid: Grid,
+        scale: f64,
+    ) -> Result<usize, QuantizeError> {
+        let node = pending.name.clone();
+        let (tensor, out) = self.emit_grid(pending, self.options.bits, grid, scale);
+        if out == scale {
+            Ok(tensor)
+        } else {
+            Err(QuantizeError::Exact { node })
+        }
+    }
+
+    /// A tensor on a grid, and its scale: coarser than `out` where the weights ask for that.
+    fn emit_grid(
+        &mut self,
+        mut pending: Pending,
+        bits: u32,
+        grid: Grid,
+        mut out: f64,
+    ) -> (usize, f64) {
+        let channels = pending.dims.0;
         let function = pending
             .activation
             .clone()
@@ -131,12 +163,13 @@ impl Lowering<'_> {
                 self.push(pending.name, pending.dims, Kind::Linear(linear))
             }
         };
-        self.tensor(Tensor {
+        let tensor = self.tensor(Tensor {
             node,
             dims: pending.dims,
             scales: vec![out; channels],
             least: grid.lo,
-        })
+        });
+        (tensor, out)
     }
 
     /// Turns a sum into public accumulators; returns the node and the scale of its integers.
@@ -198,7 +231,11 @@ impl Lowering<'_> {
                 peak = peak.max((*w * source.scales[first + input] / scale * gain).abs());
             });
         }
-        (peak / MAX_WEIGHT).max(1.0)
+        let bits = match self.options.shift {
+            ..=24 => WEIGHT_BITS,
+            shift => shift + WEIGHT_BITS_OVER_SHIFT,
+        };
+        (peak / (1u64 << bits) as f64).max(1.0)
     }
 
     pub(super) fn integer_terms(
@@ -299,7 +336,7 @@ fn integer_bias(pending: &Pending, scale: f64, gain: f64) -> Vec<i64> {
 }
 
 /// Weights are integers within range by now.
-fn integer_op(op: &Op) -> model::Op {
+pub(super) fn integer_op(op: &Op) -> model::Op {
     let integers = |weights: &[f64]| weights.iter().map(|&w| w as i64).collect();
     match op {
         Op::Conv {

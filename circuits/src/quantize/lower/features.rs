@@ -34,6 +34,14 @@ impl Lowering<'_> {
                 encodings: edges.into_iter().map(Encoding::Edges).collect(),
             };
         }
+        if let Some(grid) = self.graph.input_grid(id) {
+            let (lo, hi) = grid.ends();
+            return Encoded {
+                grid: Grid { lo, hi },
+                scales: vec![f64::from(grid.scale); dims.0],
+                encodings: Vec::new(),
+            };
+        }
         let (lo, hi) = range.overall();
         let bits = self.width(self.name(id));
         if let Op::Whole {

@@ -45,6 +45,20 @@ impl Lowering<'_> {
     }
 
     pub(super) fn conv(&mut self, id: NodeId, conv: &Conv) -> Result<Value, QuantizeError> {
+        let (terms, dims) = self.conv_terms(id, conv)?;
+        let mut pending = Pending::linear(self.name(id), dims, terms, Ranges::default());
+        if !conv.bias.is_empty() {
+            pending.bias = conv.bias.iter().map(|&b| f64::from(b)).collect();
+        }
+        Ok(self.whole(id, pending))
+    }
+
+    /// The terms of a convolution and the dimensions of what they give.
+    pub(super) fn conv_terms(
+        &mut self,
+        id: NodeId,
+        conv: &Conv,
+    ) -> Result<(Vec<Term>, Dims), QuantizeError> {
         let input = self.operand(id, 0);
         let window = conv.window;
         let dims = (conv.cin, window.input.0, window.input.1);
@@ -84,12 +98,7 @@ impl Lowering<'_> {
             first += run.count;
         }
         let (h, w) = window.output().expect("the importer checked the window");
-        let mut pending =
-            Pending::linear(self.name(id), (conv.cout, h, w), terms, Ranges::default());
-        if !conv.bias.is_empty() {
-            pending.bias = conv.bias.iter().map(|&b| f64::from(b)).collect();
-        }
-        Ok(self.whole(id, pending))
+        Ok((terms, (conv.cout, h, w)))
     }
 
     pub(super) fn matmul(
@@ -100,9 +109,33 @@ impl Lowering<'_> {
         n: usize,
         weights: &[f32],
     ) -> Result<Value, QuantizeError> {
+        let (terms, dims) = self.matmul_terms(id, rows, k, n, weights)?;
+        let pending = Pending::linear(self.name(id), dims, terms, Ranges::default());
+        if rows == 1 {
+            return Ok(self.whole(id, pending));
+        }
+        let elements = len(dims);
+        let part = self.pend(pending);
+        let value = Value::whole(part, elements).reordered(elements, |i| i % n * rows + i / n);
+        let range = self.part_ranges(id, &value).swap_remove(0);
+        if let super::Part::Pending(pending) = &mut self.parts[part] {
+            pending.set_range(range);
+        }
+        Ok(value)
+    }
+
+    /// The terms of a product and the dimensions of what they give: columns are channels, rows positions.
+    pub(super) fn matmul_terms(
+        &mut self,
+        id: NodeId,
+        rows: usize,
+        k: usize,
+        n: usize,
+        weights: &[f32],
+    ) -> Result<(Vec<Term>, Dims), QuantizeError> {
         let input = self.operand(id, 0);
         if rows == 1 {
-            return Ok(self.dense(id, &input, n, weights));
+            return Ok((self.dense(&input, n, weights), (n, 1, 1)));
         }
         // Rows become positions, columns become channels.
         let columns = input.reordered(rows * k, |i| i % rows * k + i / rows);
@@ -141,19 +174,11 @@ impl Lowering<'_> {
             });
             first += run.count;
         }
-        let pending = Pending::linear(self.name(id), (n, h, w), terms, Ranges::default());
-        let elements = len(pending.dims);
-        let part = self.pend(pending);
-        let value = Value::whole(part, elements).reordered(elements, |i| i % n * rows + i / n);
-        let range = self.part_ranges(id, &value).swap_remove(0);
-        if let super::Part::Pending(pending) = &mut self.parts[part] {
-            pending.set_range(range);
-        }
-        Ok(value)
+        Ok((terms, (n, h, w)))
     }
 
     /// One row: a dense layer over each source, columns in the source's own order.
-    fn dense(&mut self, id: NodeId, input: &Value, n: usize, weights: &[f32]) -> Value {
+    fn dense(&mut self, input: &Value, n: usize, weights: &[f32]) -> Vec<Term> {
         let mut terms: Vec<Term> = Vec::new();
         let mut items = Vec::new();
         for &part in &input.parts {
@@ -192,8 +217,7 @@ impl Lowering<'_> {
                 weights[j * items[part as usize] + element as usize] += f64::from(w);
             }
         }
-        let pending = Pending::linear(self.name(id), (n, 1, 1), terms, Ranges::default());
-        self.whole(id, pending)
+        terms
     }
 
     /// A sparse linear map: one free term over each tensor that it reads.

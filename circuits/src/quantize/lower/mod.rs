@@ -10,6 +10,7 @@ mod decisions;
 mod distance;
 mod elementwise;
 mod emit;
+mod exact;
 mod features;
 mod label;
 mod linear;
@@ -149,6 +150,7 @@ impl Lowering<'_> {
             graph::Op::Gate(gate) => Ok(self.gate(id, gate)),
             graph::Op::Label(labels) => self.label(id, labels),
             graph::Op::SquaredDistance { points } => Ok(self.squared_distance(id, points)),
+            graph::Op::Quantized(quantized) => self.quantized(id, quantized),
         }
     }
 

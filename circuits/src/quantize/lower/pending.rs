@@ -177,7 +177,7 @@ impl Term {
         }
     }
 
-    fn scale_channels(&mut self, scale: &[f64]) {
+    pub(super) fn scale_channels(&mut self, scale: &[f64]) {
         match &mut self.op {
             Op::Conv { cout, weights, .. } => {
                 let each = weights.len() / *cout;

@@ -4,7 +4,7 @@ use super::{
     Lowering, MAX_ENTRIES, Part,
     emit::copy,
     pending::{self, Op, Pending, Term},
-    value::{Run, Value, len},
+    value::{Dims, Run, Value, len},
 };
 use crate::{
     graph::{NodeId, Pool, PoolKind},
@@ -56,17 +56,49 @@ impl Lowering<'_> {
         part: super::PartId,
         run: Run,
     ) -> Result<super::PartId, QuantizeError> {
+        let dims = (run.count, pool.output.0, pool.output.1);
+        let term = self.window_term(id, pool, part, run, &|divisor| 1.0 / divisor as f64)?;
+        let pending = Pending::linear(self.name(id), dims, vec![term], Ranges::default());
+        Ok(self.pend(pending))
+    }
+
+    /// Sums over the windows of all channels, each element times the weight that belongs to its window's divisor.
+    pub(super) fn total(
+        &mut self,
+        id: NodeId,
+        pool: &Pool,
+        weight: &dyn Fn(usize) -> f64,
+    ) -> Result<(Vec<Term>, Dims), QuantizeError> {
+        let input = self.operand(id, 0);
+        let dims = (pool.channels, pool.window.input.0, pool.window.input.1);
+        let (mut value, mut runs) = self.planes(id, input, dims)?;
+        if runs.len() > 1 {
+            (value, runs) = self.one_run(id, &value, dims)?;
+        }
+        let term = self.window_term(id, pool, value.parts[runs[0].part], runs[0], weight)?;
+        Ok((vec![term], (pool.channels, pool.output.0, pool.output.1)))
+    }
+
+    /// Weighted sums over the windows of some channels.
+    fn window_term(
+        &mut self,
+        id: NodeId,
+        pool: &Pool,
+        part: super::PartId,
+        run: Run,
+        weight: &dyn Fn(usize) -> f64,
+    ) -> Result<Term, QuantizeError> {
         let source = self.force(part);
         let divisors = pool.divisors();
         let plain =
             divisors.iter().all(|&d| d == divisors[0]) && pool.window.output() == Some(pool.output);
         let dims = (run.count, pool.output.0, pool.output.1);
         // A pool that dilates has no term of its own.
-        let term = if plain && pool.window.dilation == (1, 1) {
+        Ok(if plain && pool.window.dilation == (1, 1) {
             let op = Op::SumPool {
                 channels: run.count,
                 window: pool.window,
-                weight: 1.0 / divisors[0] as f64,
+                weight: weight(divisors[0]),
             };
             Term {
                 source,
@@ -78,7 +110,7 @@ impl Lowering<'_> {
             let mut entries = Vec::new();
             self.each_window(id, pool, run.count, |out, c, _, cell| {
                 if let Some(cell) = cell {
-                    let weight = 1.0 / divisors[out % divisors.len()] as f64;
+                    let weight = weight(divisors[out % divisors.len()]);
                     entries.push((
                         out as u32,
                         ((run.channel + c) * plane + cell) as u32,
@@ -91,9 +123,7 @@ impl Lowering<'_> {
                 channel: 0,
                 op: Op::Map { out: dims, entries },
             }
-        };
-        let pending = Pending::linear(self.name(id), dims, vec![term], Ranges::default());
-        Ok(self.pend(pending))
+        })
     }
 
     fn maximum(

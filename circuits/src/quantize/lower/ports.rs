@@ -8,7 +8,7 @@ use super::{
     value::{Dims, Value, len},
 };
 use crate::{
-    graph::{self, NodeId},
+    graph::{self, NodeId, Quantized, QuantizedOp, SumMap},
     model::{Encoding, Kind, Linear, Port, Table},
     quantize::QuantizeError,
 };
@@ -109,7 +109,23 @@ impl Lowering<'_> {
                     order.iter_mut().for_each(|o| *o = moved[*o]);
                     None
                 }
-                graph::Op::Affine { .. } | graph::Op::Activation(_) | graph::Op::Add { .. } => None,
+                graph::Op::Quantized(Quantized {
+                    op: QuantizedOp::Sum(sum),
+                    ..
+                }) => match &sum.map {
+                    SumMap::Conv(conv) => {
+                        Some((conv.cin, conv.window.input.0, conv.window.input.1))
+                    }
+                    SumMap::MatMul { rows, k, .. } if *rows > 1 => {
+                        order.iter_mut().for_each(|o| *o = *o % k * rows + *o / k);
+                        Some((*k, 1, *rows))
+                    }
+                    _ => break,
+                },
+                graph::Op::Affine { .. }
+                | graph::Op::Activation(_)
+                | graph::Op::Add { .. }
+                | graph::Op::Quantized(_) => None,
                 _ => break,
             };
             match wanted {
@@ -142,7 +158,14 @@ impl Lowering<'_> {
             .first()
             .is_some_and(|&p| value.is_bijective(len(self.dims(p))));
         if !direct {
-            let (value, raw) = self.gathered(id, &value)?;
+            let (value, raw) = if self.graph.grid(id).is_some() {
+                let dims = self.natural(id);
+                let value = self.laid_out(&output.name, &value, dims)?;
+                let raw = self.copied(&output.name, value.parts[0]);
+                (value, raw)
+            } else {
+                self.gathered(id, &value)?
+            };
             return self.push_output(output, &value, raw);
         }
         let raw = match &self.parts[value.parts[0]] {
@@ -161,7 +184,13 @@ impl Lowering<'_> {
         let tensor = self.tensors[index].clone();
         let name = format!("{name}.output");
         let channels = tensor.dims.0;
-        if tensor.scales.iter().all(|s| s == &tensor.scales[0]) {
+        if self.is_uniform(&tensor) {
+            if let Some(sums) = self.plain_sums(tensor.node) {
+                return (
+                    self.push(name, tensor.dims, Kind::Linear(sums)),
+                    tensor.scales[0],
+                );
+            }
             let terms = vec![copy(tensor.node, 0, channels, 1)];
             let linear = Linear {
                 terms,
@@ -180,6 +209,23 @@ impl Lowering<'_> {
             ..self.identity(part)
         };
         self.emit_raw(pending)
+    }
+
+    /// The sums of a node whose tensor is nothing else, as public values: the node itself need not be there then.
+    fn plain_sums(&self, node: usize) -> Option<Linear> {
+        match &self.model.nodes[node].kind {
+            Kind::Linear(linear)
+                if !linear.requantize
+                    && linear.pool.is_none()
+                    && linear.table == Table::Identity =>
+            {
+                Some(Linear {
+                    table: Table::Raw,
+                    ..linear.clone()
+                })
+            }
+            _ => None,
+        }
     }
 
     /// An output that is no single tensor: its elements, copied into the natural layout.

@@ -1,0 +1,332 @@
+//! Quantized models against the recorded integers of ONNX Runtime (`fixtures/quantized/make.py`).
+
+use std::{fs, path::PathBuf};
+
+use tensorseal_circuits::{
+    executor,
+    graph::{self, Graph, IntegerTensor, NodeId, integer_tensors},
+    model::{Kind, Model},
+    onnx::{self, ImportOptions},
+    ports,
+    quantize::{
+        self, Calibration, QuantizeOptions,
+        inputs::{self, InputSpec, Sample},
+    },
+};
+
+use tract_onnx::pb::tensor_proto::DataType;
+
+use super::model_support::{self, Numbers, Onnx, circuit_agrees};
+
+const INPUTS: usize = 200;
+
+/// How near a half a number must lie that ONNX Runtime may round to the other side: it computes in float32, whose numbers
+/// up to 2^9 are `2^-15` apart, with a few roundings.
+const NEAR: f64 = 1.0 / 8192.0;
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures/quantized")
+}
+
+fn import(name: &str) -> Graph {
+    let bytes = fs::read(folder().join(format!("{name}.onnx"))).unwrap();
+    onnx::import(&bytes, &ImportOptions::default()).unwrap()
+}
+
+fn compile(graph: &Graph) -> Model {
+    let calibration = Calibration::exact(graph).expect("nothing is left to calibrate");
+    quantize::quantize(graph, &calibration, &QuantizeOptions::default()).unwrap()
+}
+
+/// The inputs that the script drew.
+fn samples(model: &Model) -> Vec<Sample> {
+    let mut numbers = Numbers(42);
+    let port = &model.inputs[0];
+    let Kind::Input { lo, hi } = model.nodes[port.node].kind else {
+        unreachable!("a port of an input")
+    };
+    let count = port.shape.iter().product();
+    // Integers where the input is one of integers.
+    let value = |v: f32| match (port.scale, lo) {
+        (1.0, 0) => ((v + 1.0) * 128.0).floor(),
+        (1.0, -128) if hi == 127 => ((v + 1.0) * 128.0).floor() - 128.0,
+        _ => v,
+    };
+    (0..INPUTS)
+        .map(|_| vec![numbers.take(count).into_iter().map(value).collect()])
+        .collect()
+}
+
+/// What ONNX Runtime computed.
+fn recorded(name: &str, outputs: usize) -> Vec<Vec<f32>> {
+    let spec = InputSpec {
+        name: "y".into(),
+        shape: vec![INPUTS, outputs],
+    };
+    let path = folder().join(format!("{name}.npz"));
+    let mut all = inputs::load(&path, &[spec]).unwrap();
+    let all = all.swap_remove(0).swap_remove(0);
+    all.chunks_exact(outputs).map(<[f32]>::to_vec).collect()
+}
+
+/// The raw integers of the output.
+fn run(model: &Model, sample: &Sample) -> Vec<i64> {
+    let input = ports::quantize_input(model, &model.inputs[0], &sample[0]).unwrap();
+    let values = executor::run(model, &[input.values]).unwrap();
+    let port = &model.outputs[0];
+    let tensor = &values[port.node];
+    let at = |i: usize| port.order.get(i).map_or(i, |&o| o as usize);
+    (0..tensor.len()).map(|i| tensor[at(i)]).collect()
+}
+
+/// The elements of all tensors that lie near a half, nearest first.
+fn near_ties(tensors: &[IntegerTensor]) -> Vec<(NodeId, usize)> {
+    let mut near: Vec<(f64, NodeId, usize)> = Vec::new();
+    for tensor in tensors {
+        let of = tensor.margins.iter().enumerate();
+        near.extend(
+            of.filter(|(_, m)| **m < NEAR)
+                .map(|(i, &m)| (m, tensor.node, i)),
+        );
+    }
+    near.sort_by(|a, b| a.0.total_cmp(&b.0));
+    near.into_iter().map(|(_, node, i)| (node, i)).collect()
+}
+
+/// A model with its recorded outputs.
+struct Case {
+    name: String,
+    graph: Graph,
+    model: Model,
+    samples: Vec<Sample>,
+    expected: Vec<Vec<i64>>,
+}
+
+impl Case {
+    fn new(name: &str) -> Case {
+        let graph = import(name);
+        let model = compile(&graph);
+        let samples = samples(&model);
+        let outputs = model.outputs[0].shape.iter().product();
+        let integers = |v: Vec<f32>| v.into_iter().map(|v| v as i64).collect();
+        Case {
+            expected: recorded(name, outputs).into_iter().map(integers).collect(),
+            name: name.to_owned(),
+            graph,
+            model,
+            samples,
+        }
+    }
+
+    /// The graph's output integers as the model shows them, some elements rounded to the other side.
+    fn outputs(
+        &self,
+        sample: &Sample,
+        flipped: &[(NodeId, usize)],
+    ) -> (Vec<i64>, Vec<IntegerTensor>) {
+        let tensors = integer_tensors(&self.graph, &[&sample[0]], flipped);
+        let last = self.graph.quantized.last().unwrap();
+        // An output of real numbers shows the integers less the zero point.
+        let real = self.graph.outputs[0].node == last.node;
+        let zero = if real { last.grid.zero_point } else { 0 };
+        let values = &tensors.last().unwrap().values;
+        (values.iter().map(|q| q - zero).collect(), tensors)
+    }
+
+    /// Outputs that differ from ONNX Runtime's; each of them must follow from one near-tie, or two, rounded to the other side.
+    fn compare(&self) -> usize {
+        let mut off = 0;
+        for (at, (sample, expected)) in self.samples.iter().zip(&self.expected).enumerate() {
+            let got = run(&self.model, sample);
+            let (exact, tensors) = self.outputs(sample, &[]);
+            assert_eq!(got, exact, "{}: executor and graph, input {at}", self.name);
+            if got == *expected {
+                continue;
+            }
+            off += got.iter().zip(expected).filter(|(g, e)| g != e).count();
+            let near = near_ties(&tensors);
+            let explains = |flips: &[(NodeId, usize)]| self.outputs(sample, flips).0 == *expected;
+            let explained = near.iter().any(|&tie| explains(&[tie]))
+                || near
+                    .iter()
+                    .enumerate()
+                    .any(|(i, &a)| near[..i].iter().any(|&b| explains(&[a, b])));
+            assert!(
+                explained,
+                "{}, input {at}: {got:?}, not {expected:?}",
+                self.name
+            );
+        }
+        off
+    }
+}
+
+fn names() -> Vec<String> {
+    let files = fs::read_dir(folder()).unwrap();
+    let names = files.filter_map(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.strip_suffix(".onnx").map(str::to_owned)
+    });
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn outputs_are_those_of_onnx_runtime() {
+    let (mut off, mut all) = (0, 0);
+    let names = names();
+    assert!(names.len() >= 13, "{names:?}");
+    let others = ["means_of_one_scale", "mixed", "sums"];
+    for name in names.iter().filter(|name| !others.contains(&name.as_str())) {
+        let case = Case::new(name);
+        let outputs: usize = case.expected.iter().map(Vec::len).sum();
+        let differ = case.compare();
+        println!("{name}: {differ} of {outputs}");
+        (off, all) = (off + differ, all + outputs);
+    }
+    assert!(off * 10_000 <= all, "{off} of {all} outputs differ");
+}
+
+/// Of means with one scale in front and behind, ONNX Runtime rounds exact halves by the errors of its float32 sums.
+#[test]
+fn only_exact_halves_differ_in_means_of_one_scale() {
+    let case = Case::new("means_of_one_scale");
+    let mut differ = 0;
+    for (sample, expected) in case.samples.iter().zip(&case.expected) {
+        let (got, tensors) = case.outputs(sample, &[]);
+        assert_eq!(got, run(&case.model, sample));
+        let margins = &tensors.last().unwrap().margins;
+        for ((g, e), m) in got.iter().zip(expected).zip(margins) {
+            assert!(g == e || (*m == 0.0 && (g - e).abs() == 1), "{g} {e} {m}");
+            differ += usize::from(g != e);
+        }
+    }
+    assert!((1..640).contains(&differ), "{differ} of 6400");
+}
+
+#[test]
+fn circuits_hold_quantized_models() {
+    for name in [
+        "cnn_qdq_u8s8_channel",
+        "powers_of_two",
+        "operators_s8",
+        "mlp_qop_u8u8",
+    ] {
+        let model = compile(&import(name));
+        circuit_agrees(&model, &samples(&model)[0]);
+    }
+}
+
+/// A last layer without a `QuantizeLinear`: its integers are the sums.
+#[test]
+fn last_layers_show_their_sums() {
+    let case = Case::new("sums");
+    assert_eq!(
+        case.model.nodes.len(),
+        3,
+        "the input, the sums, and the sums as public values"
+    );
+    for (sample, expected) in case.samples.iter().zip(&case.expected) {
+        assert_eq!(&run(&case.model, sample), expected);
+    }
+    let scale = case.model.outputs[0].scale;
+    assert!((scale - 0.01 / 128.0).abs() < 1e-9);
+}
+
+/// Float layers around quantized ones are calibrated; the model shifts by what the quantized ones need.
+#[test]
+fn float_layers_may_stand_around_quantized_ones() {
+    let graph = import("mixed");
+    assert_eq!(Calibration::exact(&graph), None);
+    let mut numbers = Numbers(5);
+    let samples: Vec<Sample> = (0..20).map(|_| vec![numbers.take(10)]).collect();
+    let calibration = Calibration::measure(&graph, &samples).unwrap();
+    let model = quantize::quantize(&graph, &calibration, &QuantizeOptions::default()).unwrap();
+    assert_eq!(model.shift, 40);
+    for sample in &samples {
+        let float = graph::evaluate(&graph, &[&sample[0]]);
+        let got = &model_support::run(&model, sample)[0];
+        for (g, e) in got.iter().zip(&float[graph.outputs[0].node]) {
+            assert!((g - e).abs() < 0.03, "{g} {e}");
+        }
+    }
+    circuit_agrees(&model, &samples[0]);
+}
+
+/// What has no exact integers is refused, with what would do.
+#[test]
+fn other_forms_are_refused() {
+    let base = || {
+        Onnx::new()
+            .input("x", &[1, 4])
+            .floats("s", &[], vec![0.1])
+            .typed("z", &[], DataType::Uint8, &[7])
+    };
+    let refused = |onnx: Onnx, what: &str| {
+        let error = onnx::import(&onnx.output("y").bytes(), &ImportOptions::default());
+        let error = error.expect_err(what).to_string();
+        assert!(error.contains(what), "{error}");
+    };
+    refused(
+        base().node("DynamicQuantizeLinear", &["x"], "y"),
+        "static quantization",
+    );
+    refused(
+        base()
+            .floats("many", &[4], vec![0.1; 4])
+            .node("QuantizeLinear", &["x", "many", "z"], "y"),
+        "per tensor",
+    );
+    refused(
+        base().typed("wide", &[], DataType::Int16, &[7]).node(
+            "QuantizeLinear",
+            &["x", "s", "wide"],
+            "y",
+        ),
+        "int8 or uint8",
+    );
+    refused(
+        base()
+            .node("QuantizeLinear", &["x", "s", "z"], "q")
+            .node("Relu", &["q"], "y"),
+        "DequantizeLinear in front",
+    );
+    refused(
+        base()
+            .floats("none", &[], vec![0.0])
+            .node("QuantizeLinear", &["x", "none", "z"], "y"),
+        "not a positive number",
+    );
+    refused(
+        base().node("QuantizeLinear", &["x", "s", "z"], "q").node(
+            "QuantizeLinear",
+            &["q", "s", "z"],
+            "y",
+        ),
+        "integers already",
+    );
+    // A multiplier finer than any circuit's remainders, where it never matters.
+    let far = base()
+        .typed("w", &[4, 1], DataType::Int8, &[127; 4])
+        .typed("wz", &[], DataType::Int8, &[0])
+        .floats("tiny", &[], vec![1e-12])
+        .floats("one", &[], vec![1.0])
+        .node("QuantizeLinear", &["x", "s", "z"], "q")
+        .node(
+            "QLinearMatMul",
+            &["q", "tiny", "z", "w", "one", "wz", "tiny", "z"],
+            "r",
+        )
+        .node(
+            "QLinearMatMul",
+            &["r", "one", "z", "v", "one", "wz", "huge", "z"],
+            "y",
+        )
+        .typed("v", &[1, 1], DataType::Int8, &[127])
+        .floats("huge", &[], vec![1e9])
+        .output("y");
+    let graph = onnx::import(&far.bytes(), &ImportOptions::default()).unwrap();
+    let model = compile(&graph);
+    assert_eq!(run(&model, &vec![vec![0.5; 4]]), [7]);
+}
