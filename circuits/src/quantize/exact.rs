@@ -95,7 +95,8 @@ pub(super) fn channels(sum: &Sum, quantized: &Quantized) -> Vec<Channel> {
 
 /// True where a sum is its accumulators as they are, 32 bits wide.
 pub(super) fn is_plain(sum: &Sum, quantized: &Quantized) -> bool {
-    let wide = quantized.clip == quantized.to.ends() && quantized.to.greatest == i32::MAX.into();
+    let wide =
+        quantized.clip == quantized.to.ends() && quantized.to.greatest == i64::from(i32::MAX);
     wide && sum.multipliers.iter().all(|&m| m == 1.0)
 }
 
