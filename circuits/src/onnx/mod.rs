@@ -47,8 +47,8 @@ pub fn supported_operators() -> Vec<&'static str> {
 /// See [`ImportError`]; corrupt bytes are an error, never a panic.
 pub fn import(bytes: &[u8], options: &ImportOptions) -> Result<Graph, ImportError> {
     let model = parse::decode(bytes)?;
-    ops::check_operators(parse::graph(&model)?)?;
     let expanded = quantized::expand(&model)?;
+    ops::check_operators(parse::graph(&model)?)?;
     let analysed = parse::analyse(&expanded.model, options.batch)?;
     parse::guarded("the import", || {
         build::build(&model, analysed, &expanded.types, options)

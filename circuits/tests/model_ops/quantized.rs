@@ -330,3 +330,140 @@ fn other_forms_are_refused() {
     let model = compile(&graph);
     assert_eq!(run(&model, &vec![vec![0.5; 4]]), [7]);
 }
+
+/// A random quantized network: a convolution, and a few operators of other kinds behind it.
+fn random_network(seed: u64) -> Onnx {
+    let mut numbers = Numbers(seed);
+    let mut draw = move |n: usize| ((numbers.next() + 1.0) / 2.0 * n as f32) as usize % n;
+    let signed = draw(2) == 0;
+    let (kind, base) = if signed {
+        (DataType::Int8, -128)
+    } else {
+        (DataType::Uint8, 0)
+    };
+    // Half of the networks have scales that are powers of two, with halves all over.
+    let powers = draw(2) == 0;
+    let mut onnx = Onnx::new().input("x", &[0, 4, 6, 5]);
+    let mut scale = |i: i32, draw: &mut dyn FnMut(usize) -> usize| {
+        let odd = if powers {
+            1.0
+        } else {
+            1.0 + draw(97) as f32 / 101.0
+        };
+        odd * 2f32.powi(i)
+    };
+    let mut grids = 0;
+    let mut pair = |onnx: Onnx, x: &str, y: &str, i: i32, draw: &mut dyn FnMut(usize) -> usize| {
+        grids += 1;
+        let (s, z, q) = (
+            format!("s{grids}"),
+            format!("z{grids}"),
+            format!("q{grids}"),
+        );
+        let zero = base + 64 + draw(128) as i32;
+        onnx.floats(&s, &[], vec![scale(i, draw)])
+            .typed(&z, &[], kind, &[zero])
+            .node("QuantizeLinear", &[x, &s, &z], &q)
+            .node("DequantizeLinear", &[&q, &s, &z], y)
+    };
+    onnx = pair(onnx, "x", "a", -7, &mut draw);
+    let (groups, k) = ([1, 2, 4][draw(3)], 1 + draw(3));
+    let (stride, dilation) = (
+        1 + draw(2) as i64,
+        if k == 2 { 1 + draw(2) as i64 } else { 1 },
+    );
+    let per_channel = draw(2) == 0;
+    let scales = if per_channel { 8 } else { 1 };
+    let weights: Vec<i32> = (0..8 * 4 / groups * k * k)
+        .map(|_| draw(255) as i32 - 127)
+        .collect();
+    let steps: Vec<f32> = (0..scales)
+        .map(|_| {
+            if powers {
+                2f32.powi(-(6 + draw(3) as i32))
+            } else {
+                0.003 + draw(80) as f32 / 9000.0
+            }
+        })
+        .collect();
+    let shape = [8, 4 / groups as i64, k as i64, k as i64];
+    let zeros: Vec<i32> = (0..scales).map(|_| draw(5) as i32 - 2).collect();
+    let of: &[i64] = if per_channel { &[8] } else { &[] };
+    let biases: Vec<f32> = (0..8).map(|_| draw(64) as f32 / 64.0 - 0.5).collect();
+    onnx = onnx
+        .typed("w", &shape, DataType::Int8, &weights)
+        .floats("ws", of, steps)
+        .typed("wz", of, DataType::Int8, &zeros)
+        .node("DequantizeLinear", &["w", "ws", "wz"], "wr")
+        .int("axis", 0)
+        .floats("bias", &[8], biases)
+        .node("Conv", &["a", "wr", "bias"], "conv")
+        .attr_ints("strides", &[stride, stride])
+        .attr_ints("dilations", &[dilation, dilation])
+        .attr_ints("pads", &[draw(2) as i64, draw(2) as i64, 1, 1])
+        .int("group", groups as i64);
+    let mut at = "conv";
+    if draw(2) == 0 {
+        onnx = onnx.node("Relu", &[at], "relu");
+        at = "relu";
+    }
+    onnx = pair(onnx, at, "b", -4, &mut draw);
+    onnx = match draw(5) {
+        0 => onnx
+            .node("MaxPool", &["b"], "c")
+            .attr_ints("kernel_shape", &[2, 2])
+            .attr_ints("pads", &[1, 0, 0, 1]),
+        1 => onnx
+            .node("AveragePool", &["b"], "c")
+            .attr_ints("kernel_shape", &[2, 2])
+            .attr_ints("pads", &[1, 1, 0, 0])
+            .int("count_include_pad", draw(2) as i64),
+        2 => onnx.node("HardSwish", &["b"], "c"),
+        3 => onnx.node("GlobalAveragePool", &["b"], "c"),
+        _ => onnx.node("Identity", &["b"], "c"),
+    };
+    onnx = pair(onnx, "c", "d", -5, &mut draw);
+    onnx = match draw(4) {
+        0 => pair(onnx.node("Add", &["d", "d"], "e"), "e", "f", -3, &mut draw),
+        1 => {
+            let onnx = pair(onnx.node("Sigmoid", &["d"], "s"), "s", "t", -8, &mut draw);
+            pair(onnx.node("Mul", &["d", "t"], "e"), "e", "f", -5, &mut draw)
+        }
+        2 => {
+            let onnx = pair(onnx.node("Sub", &["d", "d"], "s"), "s", "t", -6, &mut draw);
+            let onnx = onnx.node("Concat", &["d", "t"], "e").int("axis", 1);
+            pair(onnx, "e", "f", -5, &mut draw)
+        }
+        _ => onnx.node("Identity", &["d"], "f"),
+    };
+    onnx.node("Transpose", &["f"], "y")
+        .attr_ints("perm", &[0, 2, 3, 1])
+        .output("y")
+}
+
+/// The executor computes what the graph says, whatever the layers, the scales and the batch; so does the circuit.
+#[test]
+fn random_networks_are_exact() {
+    for seed in 0..60 {
+        let bytes = random_network(1000 + seed).bytes();
+        let batch = 1 + seed as usize % 2;
+        let options = ImportOptions { batch, name: None };
+        let graph = onnx::import(&bytes, &options).unwrap();
+        let model = compile(&graph);
+        for at in 0..4 {
+            let mut numbers = Numbers(seed + 77 * at);
+            let sample = vec![numbers.take(batch * 120)];
+            let got = &model_support::run(&model, &sample)[0];
+            for (item, x) in sample[0].chunks_exact(120).enumerate() {
+                let float = graph::evaluate(&graph, &[x]);
+                let expected = &float[graph.outputs[0].node];
+                let got = &got[item * expected.len()..][..expected.len()];
+                assert_eq!(got, expected, "seed {seed}, item {item}");
+            }
+        }
+        if seed % 15 == 0 {
+            let sample = vec![Numbers(seed).take(batch * 120)];
+            circuit_agrees(&model, &sample);
+        }
+    }
+}

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     graph::{
-        Dyadic, IntegerTable, MeanTable, NodeId, Pool, Quantized, QuantizedOp, Rounded, Sum,
+        Dyadic, IntegerTable, MeanTable, NodeId, Op, Pool, Quantized, QuantizedOp, Rounded, Sum,
         SumMap, finite, ratio,
     },
-    model::{Linear, Table},
+    model::{Kind, Linear, Table},
     quantize::{
         QuantizeError,
         exact::{self, Channel, MAX_TABLE},
@@ -121,6 +121,8 @@ impl Lowering<'_> {
         let mut value = self.operand(id, 0);
         if table.eval(0) != 0 && value.cells.contains(&None) {
             value = self.own_layout(id, &value)?;
+        } else if let Some(value) = self.composed(id, &value, &table, quantized) {
+            return Ok(value);
         }
         let mut parts = Vec::new();
         for &part in &value.parts {
@@ -137,6 +139,51 @@ impl Lowering<'_> {
         Ok(Value {
             parts,
             cells: value.cells,
+        })
+    }
+
+    /// The function in place of what the table of the only operand's node gave, where nothing else reads that.
+    fn composed(
+        &mut self,
+        id: NodeId,
+        value: &Value,
+        table: &Table,
+        quantized: &Quantized,
+    ) -> Option<Value> {
+        let source = self.graph.nodes[id].inputs[0];
+        let Op::Quantized(Quantized { op, .. }) = &self.graph.nodes[source].op else {
+            return None;
+        };
+        // The tensors of these two may be those of their operands.
+        let shared = matches!(op, QuantizedOp::Round | QuantizedOp::Shift);
+        if shared || self.graph.readers()[source] != 1 {
+            return None;
+        }
+        let [part] = value.parts[..] else { return None };
+        let Part::Tensor(index) = self.parts[part] else {
+            return None;
+        };
+        let tensor = self.tensors[index].clone();
+        let Kind::Linear(linear) = &mut self.model.nodes[tensor.node].kind else {
+            return None;
+        };
+        let of = |v: i64| table.eval(v) as i32;
+        let (lo, values) = match &linear.table {
+            Table::Clip { lo, hi } if hi - lo < MAX_TABLE => (*lo, (*lo..=*hi).map(of).collect()),
+            Table::Lut { lo, values } => (*lo, values.iter().map(|&v| of(v.into())).collect()),
+            _ => return None,
+        };
+        linear.table = Table::Lut { lo, values };
+        let composed = Tensor {
+            scales: vec![f64::from(quantized.to.scale); tensor.dims.0],
+            least: quantized.clip.0,
+            ..tensor
+        };
+        let tensor = self.tensor(composed);
+        let part = self.part(Part::Tensor(tensor));
+        Some(Value {
+            parts: vec![part],
+            cells: value.cells.clone(),
         })
     }
 
