@@ -17,6 +17,9 @@ use crate::{
     onnx::{ImportError, attributes::NodeView, build::Builder},
 };
 
+/// Weights that the pairs of classes may have.
+const MAX_WEIGHTS: usize = 1 << 24;
+
 /// `Σ coefficient · kernel(x, vector) + summand`, a row of coefficients a score.
 #[derive(Debug)]
 struct Machine {
@@ -160,6 +163,12 @@ fn pairs(node: &NodeView, classes: usize) -> Result<Rows, ImportError> {
         )
     })?;
     let total: usize = counts.iter().sum();
+    let pairs = classes * (classes - 1) / 2;
+    if pairs.saturating_mul(total) > MAX_WEIGHTS {
+        return Err(node.form(format!(
+            "{pairs} pairs of classes and {total} vectors are more than {MAX_WEIGHTS} weights"
+        )));
+    }
     let coefficients = finite(node, "coefficients")?;
     if total == 0 || coefficients.len() != (classes - 1) * total {
         return Err(node.form(format!(
@@ -183,9 +192,8 @@ fn pairs(node: &NodeView, classes: usize) -> Result<Rows, ImportError> {
         }
     }
     let offset = finite(node, "rho")?;
-    let count = classes * (classes - 1) / 2;
-    if offset.len() != count {
-        return Err(node.form(format!("{} rho for {count} pairs of classes", offset.len())));
+    if offset.len() != pairs {
+        return Err(node.form(format!("{} rho for {pairs} pairs of classes", offset.len())));
     }
     Ok(Rows { weights, offset })
 }
@@ -236,11 +244,11 @@ fn votes(ctx: &mut Builder, node: &NodeView, sums: NodeId, classes: usize) -> No
     let op = Op::AtMost(vec![0.0; pairs]);
     let lost = ctx.push(node.name(), vec![sums], vec![batch, pairs], op);
     let mut entries = Vec::new();
-    let mut offset = vec![0.0; classes];
+    // A class is the first of as many pairs as classes follow it.
+    let offset = (0..classes).map(|i| (classes - 1 - i) as f32).collect();
     let mut pair = 0;
     for i in 0..classes {
         for j in i + 1..classes {
-            offset[i] += 1.0;
             entries.push((i as u32, pair, -1.0));
             entries.push((j as u32, pair, 1.0));
             pair += 1;

@@ -364,8 +364,7 @@ pub(super) fn ensemble(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportE
     // Members of each set, NaN behind every one.
     let members = tensor("membership_values")?;
     let mut members = members.split(|v| v.is_nan()).map(<[f32]>::to_vec);
-    let mut splits = Vec::with_capacity(count);
-    for i in 0..count {
+    let mut split = |i: usize| -> Result<Split, ImportError> {
         let test = match modes[i] as u8 {
             0 => Test::AtMost(values[i]),
             1 => Test::Less(values[i]),
@@ -381,15 +380,16 @@ pub(super) fn ensemble(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportE
             }
             other => return Err(node.form(format!("node mode {other} is unknown"))),
         };
-        splits.push(Split {
+        Ok(Split {
             feature: usize::try_from(features[i]).unwrap_or(usize::MAX),
             test,
             children: [
                 place(yes[i], yes_leaf[i] != 0)?,
                 place(no[i], no_leaf[i] != 0)?,
             ],
-        });
-    }
+        })
+    };
+    let splits = (0..count).map(&mut split).collect::<Result<_, _>>()?;
     let leaves = weights.iter().zip(targets);
     let leaves = leaves.map(|(&w, &t)| vec![(usize::try_from(t).unwrap_or(usize::MAX), w)]);
     let roots = node.ints("tree_roots").unwrap_or_default().iter();

@@ -18,8 +18,12 @@ use crate::{
 /// Computed tensors that are compared have at least this many bits.
 const COMPARED_BITS: u32 = 12;
 
-/// Sums whose sign is looked at reach at most `2^(shift + SIGN_BITS)`, so that their tables stay this small.
-const SIGN_BITS: u32 = 8;
+/// Sums whose sign is looked at reach at most `2^(shift + S)`, with `S` in this range: their tables have `2^(S+1)` rows.
+const SIGN_BITS: std::ops::RangeInclusive<f64> = 10.0..=13.0;
+
+/// With `S = log2(n·M²) + SIGN_SLACK - shift`, `n` integers of at most `M` summed, rounding their weights does less than
+/// rounding them did.
+const SIGN_SLACK: f64 = 4.0;
 
 /// Integer weights stay within ±2^29: differences of two of them fit 32 bits.
 const MAX_WEIGHT: f64 = (1u64 << 29) as f64;
@@ -89,7 +93,7 @@ impl Lowering<'_> {
     }
 
     /// A part as integers to compare.
-    fn compared(&mut self, part: PartId) -> usize {
+    pub(super) fn compared(&mut self, part: PartId) -> usize {
         match &self.parts[part] {
             Part::Tensor(tensor) => *tensor,
             Part::Pending(pending) => {
@@ -128,11 +132,12 @@ impl Lowering<'_> {
         for (reach, bias) in reach.iter_mut().zip(&pending.bias) {
             *reach = bias.abs();
         }
-        let mut peak = 0f64;
+        let (mut peak, mut largest, mut count) = (0f64, 1f64, vec![0u32; pending.dims.0]);
         for term in &mut pending.terms {
             let source = &self.tensors[term.source];
             let (lo, hi) = self.integers(source.node);
             let most = lo.unsigned_abs().max(hi.unsigned_abs()) as f64;
+            largest = largest.max(most);
             let first = term.channel;
             let outputs = reach.len();
             let each = output_of(&term.op, outputs);
@@ -141,11 +146,15 @@ impl Lowering<'_> {
                 let weight = (*w * source.scales[first + input]).abs();
                 peak = peak.max(weight);
                 reach[each(at)] += weight * most;
+                count[each(at)] += u32::from(weight != 0.0);
                 at += 1;
             });
         }
         let reach = spread * reach.into_iter().fold(0.0, f64::max);
-        let widest = f64::from(self.options.shift + SIGN_BITS).exp2();
+        let count = f64::from(count.into_iter().max().unwrap_or(0).max(1));
+        let shift = f64::from(self.options.shift);
+        let bits = (count * largest * largest).log2().ceil() + SIGN_SLACK - shift;
+        let widest = (shift + bits.clamp(*SIGN_BITS.start(), *SIGN_BITS.end())).exp2();
         let mut gain = if reach > 0.0 { widest / reach } else { 1.0 };
         if peak > 0.0 {
             gain = gain.min(MAX_WEIGHT / peak);

@@ -56,11 +56,11 @@ impl Lowering<'_> {
                 let scale = tensor.scales[channel];
                 let middle = middles[channel] as f64 * scale;
                 for &feature in features {
-                    for point in 0..count {
+                    for (point, bias) in bias.iter_mut().enumerate() {
                         let off = f64::from(points[point * item + feature]) - middle;
                         square[point * elements + element] += 1.0;
                         linear[point * elements + element] -= 2.0 * off;
-                        bias[point] += off * off + 2.0 * off * middle;
+                        *bias += off * off + 2.0 * off * middle;
                     }
                 }
             }

@@ -23,6 +23,9 @@ use crate::{
     quantize::QuantizeError,
 };
 
+/// Weights of all differences, beyond which scores are rounded first.
+const MAX_DIFFERENCES: usize = 1 << 20;
+
 impl Lowering<'_> {
     pub(super) fn label(&mut self, id: NodeId, labels: &[i32]) -> Result<Value, QuantizeError> {
         let classes = labels.len();
@@ -36,6 +39,11 @@ impl Lowering<'_> {
             value = self.laid_out(&name, &value, (classes, 1, 1))?;
         }
         let mut scores = self.sum(value.parts[0]);
+        let row: usize = scores.terms.iter().map(|t| t.op.weights()).sum();
+        if (classes - 1).saturating_mul(row) > MAX_DIFFERENCES {
+            self.compared(value.parts[0]);
+            scores = self.identity(value.parts[0]);
+        }
         // Differences reach twice as far.
         let (terms, bias) = self.fine_sum(&mut scores, 2.0);
         let place = |class: usize| value.cells[class].map_or(0, |(_, e)| e as usize);

@@ -65,6 +65,17 @@ pub(super) enum Op {
     },
 }
 
+impl Op {
+    /// How many weights it has.
+    pub(super) fn weights(&self) -> usize {
+        match self {
+            Op::Conv { weights, .. } | Op::Dense { weights, .. } => weights.len(),
+            Op::SumPool { .. } => 1,
+            Op::Map { entries, .. } => entries.len(),
+        }
+    }
+}
+
 impl Pending {
     /// A sum without activation or pool.
     pub(super) fn linear(name: &str, dims: Dims, terms: Vec<Term>, range: Ranges) -> Pending {
