@@ -58,6 +58,9 @@ pub(super) fn lifted(
         Value::Constant(tensor) => tensor,
     };
     let shape = tensor.shape().to_vec();
+    if ctx.batch() > 1 && shape.first() != Some(&ctx.batch()) {
+        return Err(node.mixes_batch());
+    }
     let offset = ctx.per_item(node, super::super::build::finite(node, &tensor)?)?;
     let scale = vec![1.0; offset.len()];
     let zeros = ctx.push(
@@ -142,15 +145,27 @@ pub(super) fn sliced(
     })
 }
 
-/// Tensors one after the other along an axis.
+/// Tensors, one at least, one after the other along an axis.
 pub(super) fn joined(
     ctx: &mut Builder,
     node: &NodeView,
     parts: Vec<NodeId>,
     axis: usize,
 ) -> Result<NodeId, ImportError> {
-    let lengths: Vec<usize> = parts.iter().map(|&p| ctx.shape(p)[axis]).collect();
     let mut shape = ctx.shape(parts[0]).to_vec();
+    let mut lengths = Vec::with_capacity(parts.len());
+    for &part in &parts {
+        let own = ctx.shape(part);
+        let fits = own.len() == shape.len()
+            && axis < own.len()
+            && (0..own.len()).all(|a| a == axis || own[a] == shape[a]);
+        if !fits {
+            return Err(node.form(format!(
+                "tensors of shapes {shape:?} and {own:?} do not join"
+            )));
+        }
+        lengths.push(own[axis]);
+    }
     shape[axis] = lengths.iter().sum();
     picked(ctx, node, parts, shape, |index, at| {
         let (mut part, mut place) = (0, index[axis]);

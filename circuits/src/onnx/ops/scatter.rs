@@ -231,6 +231,11 @@ pub(super) fn cache(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErro
     let (data, update) = (lifted(ctx, node, data)?, lifted(ctx, node, update)?);
     let shape = ctx.shape(data).to_vec();
     let axis = node.axis(node.int("axis").unwrap_or(-2), shape.len())?;
+    let new = ctx.shape(update);
+    let fits = new.len() == shape.len() && (0..new.len()).all(|a| a == axis || new[a] == shape[a]);
+    if !fits {
+        return Err(node.form(format!("an update of shape {new:?} does not fit {shape:?}")));
+    }
     let items = shape[0];
     let firsts = match ctx.optional(node, 2, "the write indices")? {
         Some(indices) => integers(node, &indices)?,
