@@ -5,7 +5,7 @@ use tensorseal_circuits::{
     onnx::{self, ImportOptions},
 };
 
-use super::model_support::{Onnx, agrees};
+use super::model_support::{Onnx, agrees, agrees_within};
 
 /// Inputs `[steps, batch, 3]` and parameters for `hidden` 4.
 fn layer(gates: i64, directions: i64) -> Onnx {
@@ -48,6 +48,16 @@ fn states_and_a_classifier_behind_a_gru() {
         .int("hidden_size", 4)
         .node("MatMul", &["h", "v"], "scores");
     agrees(&onnx.output("scores"), 1);
+}
+
+/// `fixtures/sequence`: an LSTM of two directions and a transformer encoder layer.
+#[test]
+fn networks_that_torch_exports() {
+    for name in ["lstm", "encoder"] {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/sequence");
+        let bytes = std::fs::read(format!("{folder}/{name}.onnx")).unwrap();
+        agrees_within(&bytes, 1, [(8, 0.1), (14, 0.002)]);
+    }
 }
 
 /// The reference leaves these attributes out, so that the recurrence is written out here.

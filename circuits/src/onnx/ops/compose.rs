@@ -15,6 +15,9 @@ use crate::{
     },
 };
 
+/// Elements that an operand of a product may broadcast to.
+const MAX_STRETCHED: usize = 1 << 24;
+
 /// A tensor of numbers.
 pub(super) fn constant(
     node: &NodeView,
@@ -254,6 +257,12 @@ pub(super) fn contracted(
         )));
     }
     let lead = super::elementwise::joint_shape(node, lead_a, lead_b)?;
+    let widest = lead.iter().product::<usize>() * rows.max(columns) * inner;
+    if widest > MAX_STRETCHED {
+        return Err(node.form(format!(
+            "its operands broadcast to {widest} elements, more than {MAX_STRETCHED}"
+        )));
+    }
     let stretch = |ctx: &mut Builder, x, last: [usize; 2]| {
         let shape = [&lead[..], &last].concat();
         super::elementwise::expand(ctx, node, x, &shape)

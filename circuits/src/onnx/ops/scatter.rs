@@ -335,9 +335,12 @@ pub(super) fn unpool(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
     let pads = node.sizes("pads", 2 * (rank - 2), 0)?;
     // The indices are those of the shape without an explicit output shape.
     let mut inner = from.clone();
-    for axis in 0..rank - 2 {
-        let size = (from[axis + 2] - 1) * stride[axis] + kernel[axis];
-        inner[axis + 2] = size.saturating_sub(pads[axis] + pads[axis + rank - 2]);
+    for (axis, size) in inner[2..].iter_mut().enumerate() {
+        let whole = (*size - 1) * stride[axis] + kernel[axis];
+        *size = whole.saturating_sub(pads[axis] + pads[axis + rank - 2]);
+    }
+    if inner.contains(&0) {
+        return Err(node.form("its pads leave nothing"));
     }
     let shape = match ctx.optional(node, 2, "the output shape")? {
         Some(given) => integers(node, &given)?
@@ -353,13 +356,13 @@ pub(super) fn unpool(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
     for (element, value) in integers(node, &indices)?.into_iter().enumerate() {
         let at = usize::try_from(value).ok().and_then(|mut value| {
             let mut at = 0;
-            for axis in 0..rank {
-                let i = value / inner_steps[axis];
-                value %= inner_steps[axis];
-                if i >= shape[axis] {
+            for ((&inner_step, &step), &size) in inner_steps.iter().zip(&steps).zip(&shape) {
+                let i = value / inner_step;
+                value %= inner_step;
+                if i >= size {
                     return None;
                 }
-                at += i * steps[axis];
+                at += i * step;
             }
             Some(at)
         });
