@@ -92,7 +92,7 @@ impl Lowering<'_> {
         pending.sums = sums;
         pending.range = Ranges {
             lo: vec![0.0; elements],
-            hi: vec![peak * peak; elements],
+            hi: vec![(peak * peak) as f32; elements],
         };
         let bits = (self.options.bits + EXTRA_BITS).min(MAX_BITS);
         self.emit_with(pending, bits)
