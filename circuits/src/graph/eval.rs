@@ -138,11 +138,13 @@ pub fn trace(
 pub fn run(graph: &Graph, inputs: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let mut outputs = vec![Vec::new(); graph.outputs.len()];
     for item in 0..graph.batch {
-        let of = |values: &'_ Vec<f32>| {
-            let len = values.len() / graph.batch;
-            item * len..(item + 1) * len
-        };
-        let items: Vec<&[f32]> = inputs.iter().map(|values| &values[of(values)]).collect();
+        let items: Vec<&[f32]> = inputs
+            .iter()
+            .map(|values| {
+                let len = values.len() / graph.batch;
+                &values[item * len..(item + 1) * len]
+            })
+            .collect();
         let values = evaluate(graph, &items);
         for (all, output) in outputs.iter_mut().zip(&graph.outputs) {
             all.extend(&values[output.node]);

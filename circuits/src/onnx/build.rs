@@ -142,7 +142,11 @@ impl Builder<'_> {
     /// Infers what is not known about a node's outputs yet, from its operands.
     fn complete(&mut self, node: &NodeView, proto: &NodeProto) -> Result<(), ImportError> {
         let is_known = |name: &str| self.facts.get(name).is_some_and(|f| f.shape.is_some());
-        if node.outputs().all(is_known) {
+        let is_constant = |name: &str| matches!(self.values.get(name), Some(Value::Constant(_)));
+        // An importer may have made constants that inference did not foresee.
+        let operands = node.inputs().iter().filter(|name| !name.is_empty());
+        let folds = !node.inputs().is_empty() && operands.clone().all(|name| is_constant(name));
+        if node.outputs().all(is_constant) || (node.outputs().all(is_known) && !folds) {
             return Ok(());
         }
         let mut operands = Vec::new();

@@ -391,10 +391,14 @@ fn ranges(outputs: &[Vec<Vec<f32>>]) -> Vec<f32> {
 
 /// Imports, compares the float graph with the reference, then the integers at 8 and 14 bits. Returns the models.
 pub(crate) fn agrees(onnx: &Onnx, batch: usize) -> (Graph, Model) {
-    let bytes = onnx.bytes();
+    agrees_within(&onnx.bytes(), batch, [(8, 0.03), (14, 0.001)])
+}
+
+/// [`agrees`] for any model, with the bits and the error allowed at them, as a share of each output's range.
+pub(crate) fn agrees_within(bytes: &[u8], batch: usize, limits: [(u32, f64); 2]) -> (Graph, Model) {
     let options = ImportOptions { batch, name: None };
-    let graph = onnx::import(&bytes, &options).unwrap();
-    let reference = Reference::new(&bytes, &options).unwrap();
+    let graph = onnx::import(bytes, &options).unwrap();
+    let reference = Reference::new(bytes, &options).unwrap();
     let samples = samples(&graph, 6, 42);
     let calibration = Calibration::measure(&graph, &samples).unwrap();
     let expected: Vec<_> = samples
@@ -413,7 +417,7 @@ pub(crate) fn agrees(onnx: &Onnx, batch: usize) -> (Graph, Model) {
         }
     }
     let mut coarse = None;
-    for (bits, limit) in [(8, 0.03), (14, 0.001)] {
+    for (bits, limit) in limits {
         let options = QuantizeOptions {
             bits,
             ..QuantizeOptions::default()

@@ -15,6 +15,9 @@ use crate::{
     },
 };
 
+/// Elements that an operand of a product may broadcast to.
+const MAX_STRETCHED: usize = 1 << 24;
+
 /// A tensor of numbers.
 pub(super) fn constant(
     node: &NodeView,
@@ -58,6 +61,9 @@ pub(super) fn lifted(
         Value::Constant(tensor) => tensor,
     };
     let shape = tensor.shape().to_vec();
+    if ctx.batch() > 1 && shape.first() != Some(&ctx.batch()) {
+        return Err(node.mixes_batch());
+    }
     let offset = ctx.per_item(node, super::super::build::finite(node, &tensor)?)?;
     let scale = vec![1.0; offset.len()];
     let zeros = ctx.push(
@@ -142,15 +148,27 @@ pub(super) fn sliced(
     })
 }
 
-/// Tensors one after the other along an axis.
+/// Tensors, one at least, one after the other along an axis.
 pub(super) fn joined(
     ctx: &mut Builder,
     node: &NodeView,
     parts: Vec<NodeId>,
     axis: usize,
 ) -> Result<NodeId, ImportError> {
-    let lengths: Vec<usize> = parts.iter().map(|&p| ctx.shape(p)[axis]).collect();
     let mut shape = ctx.shape(parts[0]).to_vec();
+    let mut lengths = Vec::with_capacity(parts.len());
+    for &part in &parts {
+        let own = ctx.shape(part);
+        let fits = own.len() == shape.len()
+            && axis < own.len()
+            && (0..own.len()).all(|a| a == axis || own[a] == shape[a]);
+        if !fits {
+            return Err(node.form(format!(
+                "tensors of shapes {shape:?} and {own:?} do not join"
+            )));
+        }
+        lengths.push(own[axis]);
+    }
     shape[axis] = lengths.iter().sum();
     picked(ctx, node, parts, shape, |index, at| {
         let (mut part, mut place) = (0, index[axis]);
@@ -239,6 +257,12 @@ pub(super) fn contracted(
         )));
     }
     let lead = super::elementwise::joint_shape(node, lead_a, lead_b)?;
+    let widest = lead.iter().product::<usize>() * rows.max(columns) * inner;
+    if widest > MAX_STRETCHED {
+        return Err(node.form(format!(
+            "its operands broadcast to {widest} elements, more than {MAX_STRETCHED}"
+        )));
+    }
     let stretch = |ctx: &mut Builder, x, last: [usize; 2]| {
         let shape = [&lead[..], &last].concat();
         super::elementwise::expand(ctx, node, x, &shape)

@@ -38,13 +38,12 @@ pub(super) fn columns_to_image(ctx: &mut Builder, node: &NodeView) -> Result<(),
     let steps = node.sizes("strides", rank, 1)?;
     let pads = node.sizes("pads", 2 * rank, 0)?;
     let mut blocks = Vec::with_capacity(rank);
-    for axis in 0..rank {
+    for (axis, (&size, &step)) in image.iter().zip(&steps).enumerate() {
         let reach = dilations[axis] * (block[axis] - 1) + 1;
-        let padded = image[axis] + pads[axis] + pads[axis + rank];
-        let free = padded.checked_sub(reach);
-        let free = free.filter(|_| steps[axis] > 0);
+        let padded = size + pads[axis] + pads[axis + rank];
+        let free = padded.checked_sub(reach).filter(|_| step > 0);
         let free = free.ok_or_else(|| node.form("its blocks are larger than its image"))?;
-        blocks.push(free / steps[axis] + 1);
+        blocks.push(free / step + 1);
     }
     if blocks.iter().product::<usize>() != columns {
         return Err(node.form(format!("{columns} columns are not blocks of {blocks:?}")));

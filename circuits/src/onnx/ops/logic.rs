@@ -4,7 +4,7 @@ use tract_onnx::prelude::DatumType;
 
 use super::compose::{filled, merged_sum, minus, plus, shape_of, times};
 use crate::{
-    graph::Activation,
+    graph::{Activation, NodeId},
     onnx::{
         ImportError,
         attributes::NodeView,
@@ -36,7 +36,7 @@ pub(super) fn compare(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportEr
 }
 
 /// Names a table of `x` after the node.
-fn truth(ctx: &mut Builder, node: &NodeView, x: usize, f: Activation) -> Result<(), ImportError> {
+fn truth(ctx: &mut Builder, node: &NodeView, x: NodeId, f: Activation) -> Result<(), ImportError> {
     let id = ctx.activation(node, x, f);
     ctx.set_datum(node, 0, DatumType::Bool);
     ctx.assign(node, Value::Node(id))

@@ -246,7 +246,7 @@ pub(super) fn check_operators(graph: &GraphProto) -> Result<(), ImportError> {
         }
         known.extend(node.outputs());
         // A shape is known as soon as the batch is fixed.
-        let fixed = node.op() == "Shape"
+        let fixed = ["Shape", "Size"].contains(&node.op().as_str())
             || node
                 .inputs()
                 .iter()

@@ -45,9 +45,9 @@ pub(super) fn lp(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> 
     };
     let mut images = images(ctx, node)?;
     images.node = powers;
-    let kind = PoolKind::Average {
-        count_include_pad: node.int("count_include_pad").unwrap_or(0) != 0,
-    };
+    // The mean that counts padding, times all it counts, is the sum of what is there.
+    let count_include_pad = true;
+    let kind = PoolKind::Average { count_include_pad };
     match node.op().as_str() {
         "GlobalLpPool" => global_of(ctx, node, images, kind)?,
         _ => windowed_of(ctx, node, images, kind)?,

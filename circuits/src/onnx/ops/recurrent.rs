@@ -273,12 +273,15 @@ impl Cell {
                 }
             }
         }
-        let bias = super::compose::constant(node, &[hidden], &bias)?;
         match total {
-            Some(total) => plus(ctx, node, total, bias),
+            Some(total) => {
+                let bias = super::compose::constant(node, &[hidden], &bias)?;
+                plus(ctx, node, total, bias)
+            }
             None => {
-                let bias = lifted(ctx, node, bias)?;
-                super::elementwise::expand(ctx, node, bias, &[self.batch, hidden])
+                let all = bias.repeat(self.batch);
+                let bias = super::compose::constant(node, &[self.batch, hidden], &all)?;
+                lifted(ctx, node, bias)
             }
         }
     }

@@ -231,6 +231,11 @@ pub(super) fn cache(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErro
     let (data, update) = (lifted(ctx, node, data)?, lifted(ctx, node, update)?);
     let shape = ctx.shape(data).to_vec();
     let axis = node.axis(node.int("axis").unwrap_or(-2), shape.len())?;
+    let new = ctx.shape(update);
+    let fits = new.len() == shape.len() && (0..new.len()).all(|a| a == axis || new[a] == shape[a]);
+    if !fits {
+        return Err(node.form(format!("an update of shape {new:?} does not fit {shape:?}")));
+    }
     let items = shape[0];
     let firsts = match ctx.optional(node, 2, "the write indices")? {
         Some(indices) => integers(node, &indices)?,
@@ -330,9 +335,12 @@ pub(super) fn unpool(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
     let pads = node.sizes("pads", 2 * (rank - 2), 0)?;
     // The indices are those of the shape without an explicit output shape.
     let mut inner = from.clone();
-    for axis in 0..rank - 2 {
-        let size = (from[axis + 2] - 1) * stride[axis] + kernel[axis];
-        inner[axis + 2] = size.saturating_sub(pads[axis] + pads[axis + rank - 2]);
+    for (axis, size) in inner[2..].iter_mut().enumerate() {
+        let whole = (*size - 1) * stride[axis] + kernel[axis];
+        *size = whole.saturating_sub(pads[axis] + pads[axis + rank - 2]);
+    }
+    if inner.contains(&0) {
+        return Err(node.form("its pads leave nothing"));
     }
     let shape = match ctx.optional(node, 2, "the output shape")? {
         Some(given) => integers(node, &given)?
@@ -348,13 +356,13 @@ pub(super) fn unpool(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
     for (element, value) in integers(node, &indices)?.into_iter().enumerate() {
         let at = usize::try_from(value).ok().and_then(|mut value| {
             let mut at = 0;
-            for axis in 0..rank {
-                let i = value / inner_steps[axis];
-                value %= inner_steps[axis];
-                if i >= shape[axis] {
+            for ((&inner_step, &step), &size) in inner_steps.iter().zip(&steps).zip(&shape) {
+                let i = value / inner_step;
+                value %= inner_step;
+                if i >= size {
                     return None;
                 }
-                at += i * steps[axis];
+                at += i * step;
             }
             Some(at)
         });

@@ -28,6 +28,9 @@ use crate::{
 /// Elements of an axis that TopK compares pair by pair.
 const MAX_SORTED: usize = 64;
 
+/// Classes of a OneHot: each is two tables.
+const MAX_DEPTH: usize = 1 << 10;
+
 const ALL: f32 = f32::INFINITY;
 
 /// The permutation that moves an axis to the end, and its inverse.
@@ -234,7 +237,7 @@ pub(super) fn one_hot(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportEr
     };
     let mut shape = ctx.shape(x).to_vec();
     let axis = node.axis(node.int("axis").unwrap_or(-1), shape.len() + 1)?;
-    if depth == 0 || depth > 1 << 16 {
+    if depth == 0 || depth > MAX_DEPTH {
         return Err(node.form(format!("a depth of {depth} is not supported")));
     }
     shape.insert(axis, 1);

@@ -9,6 +9,8 @@
 //!
 //! `u` and `v` are squares of arguments in steps of at most `2^-B`, `B` the bits below, rounded to steps of at
 //! most `2^-B`; the error against the exact product of the factors' integers is at most `3·2^-B·A·B`.
+//!
+//! The arguments are taken from one of four intervals, so that all products of a model share four tables.
 
 use super::{
     Lowering, PartId,
@@ -77,7 +79,13 @@ impl Lowering<'_> {
     }
 
     fn square(&mut self, name: String, mut pending: Pending, sums: (f64, f64)) -> usize {
-        let peak = sums.0.abs().max(sums.1.abs());
+        // Factors over twice their magnitudes add up to 1 at most.
+        let peak = if sums.0.abs().max(sums.1.abs()) > 0.5 {
+            1.0
+        } else {
+            0.5
+        };
+        let sums = (if sums.0 < 0.0 { -peak } else { 0.0 }, peak);
         let elements = len(pending.dims);
         pending.name = name;
         pending.activation = Some(Activation::Power { exponent: 2.0 });
