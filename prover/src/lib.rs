@@ -76,6 +76,7 @@ mod backend;
 mod bytes;
 mod constraints;
 pub mod fast;
+pub mod gpu;
 #[doc(hidden)]
 pub mod kernels;
 pub mod keys;
@@ -85,6 +86,10 @@ pub mod plain;
 mod small;
 pub mod srs;
 mod synthesis;
+// A circuit that the tests from outside have too.
+#[cfg(test)]
+#[path = "../tests/integration/toy.rs"]
+mod toy;
 pub mod transcript;
 pub mod verify;
 
