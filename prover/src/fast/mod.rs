@@ -56,6 +56,8 @@ pub struct Prover<'k> {
     pk: &'k ProvingKey,
     fixed: Vec<Column<'k>>,
     backend: Box<dyn Backend>,
+    /// Whether proofs are verified before they are given out.
+    verified: bool,
 }
 
 impl std::fmt::Debug for Prover<'_> {
@@ -77,6 +79,8 @@ pub enum Processor {
     Cpu,
     /// On the first NVIDIA GPU that the driver shows.
     Cuda,
+    /// By an installed ICICLE library.
+    Icicle,
 }
 
 /// Bytes that a prover may keep between proofs, unless told otherwise.
@@ -93,7 +97,7 @@ impl<'k> Prover<'k> {
     }
 
     /// Prepares a key on a processor of choice. On a GPU the key stays in its memory, and so does as much for reuse as
-    /// there is room for; `memory` counts on this processor only.
+    /// there is room for; `memory` counts on this processor only. A GPU's proofs are verified before they are given out.
     ///
     /// # Errors
     /// As [`new`](Self::new), and [`ProveError::Gpu`] where the GPU that is named cannot be used or is too small.
@@ -103,12 +107,12 @@ impl<'k> Prover<'k> {
         pk: &'k ProvingKey,
         memory: usize,
     ) -> Result<Self, ProveError> {
-        let open = || -> Result<Arc<dyn Device>, GpuError> { Ok(gpu::open()?) };
         match processor {
             Processor::Cpu => Self::prepare(srs, pk, memory, None),
-            Processor::Cuda => Self::prepare(srs, pk, memory, Some(open()?)),
+            Processor::Cuda => Self::prepare(srs, pk, memory, Some(gpu::open()?)),
+            Processor::Icicle => Err(GpuError::icicle().into()),
             Processor::Auto => {
-                let made = open().map_err(ProveError::from);
+                let made = gpu::open().map_err(ProveError::from);
                 match made.and_then(|device| Self::prepare(srs, pk, memory, Some(device))) {
                     Err(ProveError::Gpu(why)) => {
                         tracing::info!("proving on the processor: {why}");
@@ -152,6 +156,7 @@ impl<'k> Prover<'k> {
             })
             .collect();
         let (g, domain) = (srs.g_lagrange(), pk.domain());
+        let verified = device.is_some();
         let backend: Box<dyn Backend> = match device {
             None => Box::new(Cpu::new(g, domain, &alone, memory)),
             Some(device) => {
@@ -160,7 +165,12 @@ impl<'k> Prover<'k> {
                 Box::new(Gpu::new(device, g, domain, &alone, left)?)
             }
         };
-        Ok(Self { pk, fixed, backend })
+        Ok(Self {
+            pk,
+            fixed,
+            backend,
+            verified,
+        })
     }
 
     #[cfg(test)]

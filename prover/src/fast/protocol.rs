@@ -20,12 +20,14 @@ use crate::{
         plan::{Builder, Plan, Query, Source},
         queries::ProofQueries,
     },
+    gpu::GpuError,
     plain::{
         Opened, ProveError, Setting, diagnose,
         opening::{self, Arithmetic, Opening},
         permutation, squeeze, write_scalar,
     },
     transcript::KeccakWrite,
+    verify,
 };
 
 impl Prover<'_> {
@@ -138,7 +140,14 @@ impl Prover<'_> {
             random: &random,
         };
         opening::open(&openings, &arithmetic, &mut transcript)?;
-        Ok(transcript.into_proof())
+        let proof = transcript.into_proof();
+        if self.verified {
+            verify(self.pk.vk(), instances, &proof).map_err(|why| GpuError::WrongProof {
+                device: self.backend.name(),
+                why: why.to_string(),
+            })?;
+        }
+        Ok(proof)
     }
 
     fn permutation(

@@ -76,9 +76,30 @@ pub enum GpuError {
         /// The device's name.
         device: String,
     },
-    /// The backend is not part of this build.
-    #[error("{0}")]
-    NotAvailable(String),
+    /// The proof that the device computed is wrong.
+    #[error(
+        "the proof that {device} computed does not verify ({why}); the hardware or the driver is at fault, prove again \
+         or with --backend cpu"
+    )]
+    WrongProof {
+        /// The device's name.
+        device: String,
+        /// What the verifier says.
+        why: String,
+    },
+    /// The backend does not exist yet.
+    #[error("there is no backend for {library} yet; use --backend cuda or cpu")]
+    NoBackend {
+        /// What it would use.
+        library: &'static str,
+    },
+}
+
+impl GpuError {
+    /// What is to be said of ICICLE.
+    pub(crate) fn icicle() -> Self {
+        Self::NoBackend { library: "ICICLE" }
+    }
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -40,13 +40,14 @@ use device::{
 
 /// Opens the first CUDA device.
 pub(crate) fn open() -> Result<Arc<dyn Device>, GpuError> {
-    Ok(Cuda::open(0)?)
+    let device = Cuda::open(0)?;
+    Ok(device)
 }
 
 /// A device that was looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundDevice {
-    /// The backend that it belongs to: `cuda`.
+    /// The backend that it belongs to: `cuda` or `icicle`.
     pub backend: &'static str,
     /// Its number and name.
     pub device: Option<(usize, String)>,
@@ -63,20 +64,21 @@ pub struct FoundDevice {
 /// All devices that are found, or why none is.
 #[must_use]
 pub fn devices() -> Vec<FoundDevice> {
-    let missing = |device, problem| FoundDevice {
-        backend: "cuda",
+    let missing = |backend, device, problem| FoundDevice {
+        backend,
         device,
         arch: None,
         memory: None,
         kernels_ready: false,
         problem: Some(problem),
     };
+    let icicle = missing("icicle", None, GpuError::icicle());
     let count = match cuda::count() {
         Ok(count) => count,
-        Err(why) => return vec![missing(None, why)],
+        Err(why) => return vec![missing("cuda", None, why), icicle],
     };
     let found = |ordinal| match cuda::properties(ordinal) {
-        Err(why) => missing(Some((ordinal, String::new())), why),
+        Err(why) => missing("cuda", Some((ordinal, String::new())), why),
         Ok(properties) => {
             let kernels_ready = cuda::is_compiled(&properties.arch);
             FoundDevice {
@@ -89,6 +91,6 @@ pub fn devices() -> Vec<FoundDevice> {
             }
         }
     };
-    (0..count).map(found).collect()
+    (0..count).map(found).chain([icicle]).collect()
 }
 pub(crate) use need::Need;

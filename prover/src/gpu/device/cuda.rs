@@ -21,6 +21,10 @@ use crate::gpu::{error::GpuError, source};
 /// Threads of a block, as the kernels' launch bounds have it.
 const BLOCK: u64 = 128;
 
+/// Bytes that are not ours to plan with: the driver's stacks for all threads that can run at a time, the kernels, and
+/// what is lost between buffers, since pools take memory in pieces of 2 MiB.
+const RESERVE: u64 = 512 << 20;
+
 /// A device with the kernels loaded.
 pub(crate) struct Cuda {
     name: String,
@@ -173,7 +177,7 @@ impl Device for Cuda {
             result::mem_get_info()
         })?;
         Ok(Memory {
-            free: free as u64,
+            free: (free as u64).saturating_sub(RESERVE),
             total: total as u64,
         })
     }

@@ -21,6 +21,8 @@ const PATTERN: u128 = 0xa5a5_5a5a_dead_beef_0123_4567_89ab_cdef;
 pub(crate) struct Emulated {
     total: AtomicU64,
     peak: AtomicU64,
+    /// Downloads until one is damaged.
+    damage: AtomicU64,
     allocations: Mutex<HashMap<u64, Vec<u128>>>,
 }
 
@@ -65,6 +67,7 @@ impl Emulated {
         Arc::new(Self {
             total: total.into(),
             peak: 0.into(),
+            damage: u64::MAX.into(),
             allocations: Mutex::default(),
         })
     }
@@ -83,6 +86,11 @@ impl Emulated {
     /// Takes memory away, as another process may.
     pub(crate) fn take_away(&self, bytes: u64) {
         self.total.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Flips a bit of what is downloaded after so many other downloads, once; how many were still to come.
+    pub(crate) fn damage(&self, after: u64) -> u64 {
+        self.damage.swap(after, Ordering::Relaxed)
     }
 
     /// How many allocations there are.
@@ -143,6 +151,9 @@ impl Device for Emulated {
         unsafe {
             std::ptr::copy_nonoverlapping(address as *const u8, bytes.as_mut_ptr(), bytes.len())
         };
+        if self.damage.fetch_sub(1, Ordering::Relaxed) == 0 {
+            bytes[0] ^= 1;
+        }
         Ok(())
     }
 

@@ -106,7 +106,9 @@ struct ColumnEntry {
 
 impl ColumnView<'_> {
     fn entry(&self, n: usize) -> ColumnEntry {
-        assert!([1, 2, 4, 8].contains(&self.width) && self.head.len % self.width as usize == 0);
+        assert!(
+            [1, 2, 4, 8].contains(&self.width) && self.head.len.is_multiple_of(self.width as usize)
+        );
         let (head_rows, tail_rows) = (self.head.len / self.width as usize, self.tail.len);
         assert!(head_rows + tail_rows <= n);
         ColumnEntry {
@@ -279,7 +281,9 @@ pub(crate) fn ntt_pass(
         backwards,
     } = pass;
     let n = 1 << log_n;
-    assert!(log_radix + log_stride <= log_n && values.len == out.len && values.len % n == 0);
+    assert!(
+        log_radix + log_stride <= log_n && values.len == out.len && values.len.is_multiple_of(n)
+    );
     assert!(roots.len == n && scale.is_none_or(|scale| scale.len == n));
     let threads = values.len >> log_radix;
     let device = values.device;
@@ -839,7 +843,7 @@ pub(crate) fn msm_weigh(
     let half = 1u32 << (jobs.bits - 1);
     let threads = out.len;
     assert!(
-        half % run == 0
+        half.is_multiple_of(run)
             && buckets.len >= threads * run as usize
             && threads * run as usize == jobs.buckets()
     );

@@ -89,7 +89,7 @@ unsafe impl Plain for Fr {}
 unsafe impl Plain for G1Affine {}
 
 /// A point as the kernels sum them: `x`, `y`, `zz`, `zzz` of four limbs each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
 pub(crate) struct WidePoint(pub(crate) [[u64; 4]; 4]);
 // SAFETY: sixteen integers.
@@ -299,12 +299,6 @@ impl<'a, T: Plain> SliceMut<'a, T> {
             }
         }
         Ok(())
-    }
-}
-
-impl Default for WidePoint {
-    fn default() -> Self {
-        Self([[0; 4]; 4])
     }
 }
 

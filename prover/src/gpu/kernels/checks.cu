@@ -15,12 +15,12 @@ DEVICE void field_operations(const Element<F>& a, const Element<F>& b, i64 v, El
 
 KERNEL(check_scalar_field, const Fr* a, const Fr* b, const i64* v, Fr* out) {
     THREAD(i);
-    field_operations(a[i], b[i], v[i], out + 7 * i);
+    field_operations(load(&a[i]), load(&b[i]), v[i], out + 7 * i);
 }
 
 KERNEL(check_base_field, const Fq* a, const Fq* b, const i64* v, Fq* out) {
     THREAD(i);
-    field_operations(a[i], b[i], v[i], out + 7 * i);
+    field_operations(load(&a[i]), load(&b[i]), v[i], out + 7 * i);
 }
 
 // p+q by both additions, 2p, and f·p.

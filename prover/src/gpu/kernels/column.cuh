@@ -26,5 +26,5 @@ DEVICE i64 integer(const void* values, u32 width, u64 row) {
 DEVICE Fr value_times(const Column& column, u64 row, u64 n, const Fr& factor, const Fr& scaled) {
     if (row < column.head_rows) return short_product(scaled, integer(column.head, column.width, row));
     const u64 first = n - column.tail_rows;
-    return row >= first ? factor * column.tail[row - first] : Fr::zero();
+    return row >= first ? factor * load(&column.tail[row - first]) : Fr::zero();
 }

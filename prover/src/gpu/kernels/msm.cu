@@ -28,7 +28,7 @@ DEVICE Scalar load_scalar(const Job& job, u64 i) {
     s.limbs[8] = 0;
     s.negative = false;
     if (job.width == 32) {
-        to_integer(((const Fr*)job.scalars)[i], s.limbs);
+        to_integer(load(&((const Fr*)job.scalars)[i]), s.limbs);
     } else {
         const i64 v = integer(job.scalars, job.width, i);
         const u64 magnitude = v < 0 ? 0 - (u64)v : (u64)v;
@@ -96,10 +96,10 @@ DEVICE void sum_run(u64 index, u64 threads, const u32* keys, u64 count, u32 run,
     for (u64 i = start; i < end; i++) {
         if (keys[i] == NONE) continue;
         if (keys[i] != key) {
-            if (key != NONE && (!first || last_level)) buckets[key] = sum;
+            if (key != NONE && (!first || last_level)) store(&buckets[key], sum);
             if (key != NONE && first && !last_level) {
                 next_keys[2 * index] = key;
-                next_points[2 * index] = sum;
+                store(&next_points[2 * index], sum);
             }
             first = first && key == NONE;
             key = keys[i];
@@ -109,10 +109,10 @@ DEVICE void sum_run(u64 index, u64 threads, const u32* keys, u64 count, u32 run,
     }
     if (key == NONE) return;
     if (last_level) {
-        buckets[key] = sum;
+        store(&buckets[key], sum);
     } else {
         next_keys[2 * index + !first] = key;
-        next_points[2 * index + !first] = sum;
+        store(&next_points[2 * index + !first], sum);
     }
 }
 
@@ -121,7 +121,7 @@ KERNEL(msm_sum_bases, const u32* keys, const u32* bases, const u32* count, u32 r
        u32* next_keys, Point* next_points) {
     THREAD(index);
     sum_run(index, threads, keys, *count, run, [&](Point& sum, u64 i) {
-        Affine base = table[bases[i] & 0x7fffffff];
+        Affine base = load(&table[bases[i] & 0x7fffffff]);
         if (bases[i] >> 31) base.y = -base.y;
         add(sum, base);
     }, buckets, next_keys, next_points);
@@ -130,7 +130,7 @@ KERNEL(msm_sum_bases, const u32* keys, const u32* bases, const u32* count, u32 r
 KERNEL(msm_sum_points, const u32* keys, const Point* points, u64 count, u32 run, Point* buckets, u32* next_keys,
        Point* next_points) {
     THREAD(index);
-    sum_run(index, threads, keys, count, run, [&](Point& sum, u64 i) { add(sum, points[i]); }, buckets, next_keys,
+    sum_run(index, threads, keys, count, run, [&](Point& sum, u64 i) { add(sum, load(&points[i])); }, buckets, next_keys,
             next_points);
 }
 
@@ -140,10 +140,10 @@ KERNEL(msm_weigh, const Point* buckets, u32 half, u32 run, Point* out) {
     const u64 start = index * run;
     Point running = Point::identity(), sum = Point::identity();
     for (u32 b = run; b-- > 0;) {
-        add(running, buckets[start + b]);
+        add(running, load(&buckets[start + b]));
         add(sum, running);
     }
     const u32 below = (u32)(start & (half - 1));
     if (below) add(sum, multiple(running, below));
-    out[index] = sum;
+    store(&out[index], sum);
 }

@@ -18,7 +18,8 @@ DEVICE void ntt_pass(u64 index, const Fr* in, const Fr* roots, const Fr* scale, 
     Fr a[RADIX];
     UNROLL for (int j = 0; j < RADIX; j++) {
         const u64 at = i + ((u64)j << log_threads);
-        a[j] = scale ? in[at] * scale[at] : in[at];
+        a[j] = load(&in[at]);
+        if (scale) a[j] = a[j] * load(&scale[at]);
     }
     // Decimation in frequency, in place; frequency f ends up in the place whose bits are f's reversed.
     UNROLL for (int level = 0; level < LOG_RADIX; level++) {
@@ -30,7 +31,7 @@ DEVICE void ntt_pass(u64 index, const Fr* in, const Fr* roots, const Fr* scale, 
                 if (j) {
                     // ω_{2·half}^j
                     const u64 exponent = (u64)j << (log_n - LOG_RADIX + level);
-                    difference = difference * roots[backwards ? n - exponent : exponent];
+                    difference = difference * load(&roots[backwards ? n - exponent : exponent]);
                 }
                 a[block + j] = sum;
                 a[block + j + half] = difference;
@@ -44,8 +45,8 @@ DEVICE void ntt_pass(u64 index, const Fr* in, const Fr* roots, const Fr* scale, 
         UNROLL for (int bit = 0; bit < LOG_RADIX; bit++) place |= (f >> bit & 1) << (LOG_RADIX - 1 - bit);
         const u64 exponent = turned * f;
         Fr value = a[place];
-        if (exponent) value = value * roots[backwards ? n - exponent : exponent];
-        out[(u64)f << log_stride] = value;
+        if (exponent) value = value * load(&roots[backwards ? n - exponent : exponent]);
+        store(&out[(u64)f << log_stride], value);
     }
 }
 
@@ -64,7 +65,7 @@ KERNEL(powers, Fr first, Fr base, u64 count, u32 run, Fr* out) {
     const u64 start = index * run, end = start + run < count ? start + run : count;
     Fr value = first * power(base, start);
     for (u64 i = start; i < end; i++) {
-        out[i] = value;
+        store(&out[i], value);
         value = value * base;
     }
 }

@@ -5,7 +5,7 @@
 #define OPERAND_CONSTANT 0u
 #define OPERAND_QUERY 1u
 
-struct Step {
+struct ALIGNED(16) Step {
     // 0 adds, 1 subtracts, 2 multiplies.
     u32 operation;
     u32 a, b;
@@ -26,13 +26,13 @@ KERNEL(run_plan, const Step* steps, u32 count, u32 root, const Fr* constants, co
         auto value = [&](u32 operand) -> Fr {
             const u32 at = operand & 0x3fffffff;
             switch (operand >> 30) {
-                case OPERAND_CONSTANT: return constants[at];
-                case OPERAND_QUERY: return queries[at].values[(row + queries[at].offset) & (n - 1)];
-                default: return registers[at * threads + index];
+                case OPERAND_CONSTANT: return load(&constants[at]);
+                case OPERAND_QUERY: return load(&queries[at].values[(row + queries[at].offset) & (n - 1)]);
+                default: return load(&registers[at * threads + index]);
             }
         };
         for (u32 i = 0; i < count; i++) {
-            const Step step = steps[i];
+            const Step step = load(&steps[i]);
             const Fr a = value(step.a), b = value(step.b);
             Fr r;
             if (step.operation == 0) {
@@ -42,8 +42,8 @@ KERNEL(run_plan, const Step* steps, u32 count, u32 root, const Fr* constants, co
             } else {
                 r = a * b;
             }
-            registers[step.target * threads + index] = r;
+            store(&registers[step.target * threads + index], r);
         }
-        out[row] = value(root) * factor;
+        store(&out[row], value(root) * factor);
     }
 }

@@ -27,6 +27,19 @@ typedef signed long long i64;
 
 DEVICE u32 fetch_add(u32* counter, u32 value) { return atomicAdd(counter, value); }
 
+// What is aligned to 16 bytes, in as few accesses: compilers take its limbs one by one.
+template <class T>
+DEVICE T load(const T* from) {
+    T value;
+    UNROLL for (int i = 0; i < sizeof(T) / 16; i++) ((uint4*)&value)[i] = ((const uint4*)from)[i];
+    return value;
+}
+
+template <class T>
+DEVICE void store(T* to, const T& value) {
+    UNROLL for (int i = 0; i < sizeof(T) / 16; i++) ((uint4*)to)[i] = ((const uint4*)&value)[i];
+}
+
 #else
 
 #include <cstring>
@@ -68,6 +81,16 @@ DEVICE u32 fetch_add(u32* counter, u32 value) {
     const u32 before = *counter;
     *counter += value;
     return before;
+}
+
+template <class T>
+DEVICE T load(const T* from) {
+    return *from;
+}
+
+template <class T>
+DEVICE void store(T* to, const T& value) {
+    *to = value;
 }
 
 #endif

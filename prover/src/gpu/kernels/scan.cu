@@ -49,16 +49,16 @@ KERNEL(product_scan_apply, Fr* values, u64 count, u32 run, const Fr* before, Fr 
 // out[i] = Σ_j in[i·group + j].
 KERNEL(field_sums, const Fr* in, u32 group, Fr* out) {
     THREAD(index);
-    Fr sum = in[index * group];
-    for (u32 j = 1; j < group; j++) sum = sum + in[index * group + j];
-    out[index] = sum;
+    Fr sum = load(&in[index * group]);
+    for (u32 j = 1; j < group; j++) sum = sum + load(&in[index * group + j]);
+    store(&out[index], sum);
 }
 
 KERNEL(point_sums, const Point* in, u32 group, Point* out) {
     THREAD(index);
-    Point sum = in[index * group];
-    for (u32 j = 1; j < group; j++) add(sum, in[index * group + j]);
-    out[index] = sum;
+    Point sum = load(&in[index * group]);
+    for (u32 j = 1; j < group; j++) add(sum, load(&in[index * group + j]));
+    store(&out[index], sum);
 }
 
 // The inverses of values that are not zero, and zeros for the others: one inversion for all values of a thread.
@@ -67,17 +67,18 @@ KERNEL(invert, const Fr* in, u64 count, Fr* out) {
     Fr product = Fr::one();
     u64 i = index;
     for (; i < count; i += threads) {
-        out[i] = product;
-        if (!in[i].is_zero()) product = product * in[i];
+        store(&out[i], product);
+        const Fr value = load(&in[i]);
+        if (!value.is_zero()) product = product * value;
     }
     Fr remaining = inverse(product);
     while (i > index) {
         i -= threads;
-        const Fr value = in[i];
+        const Fr value = load(&in[i]);
         if (value.is_zero()) {
-            out[i] = Fr::zero();
+            store(&out[i], Fr::zero());
         } else {
-            out[i] = out[i] * remaining;
+            store(&out[i], load(&out[i]) * remaining);
             remaining = remaining * value;
         }
     }

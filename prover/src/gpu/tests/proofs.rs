@@ -136,3 +136,36 @@ fn memory_that_runs_out_is_an_error() {
         "{refused}"
     );
 }
+
+#[test]
+fn damage_never_gives_a_proof() {
+    let (srs, pk, toy) = setup(5, 1);
+    let instances = toy.instances();
+    let emulated = Emulated::new(1 << 30);
+    let device: Arc<dyn Device> = emulated.clone();
+    let prover = Prover::prepare(&srs, &pk, 0, Some(device)).unwrap();
+    const MANY: u64 = 1 << 40;
+    emulated.damage(MANY);
+    let honest = proof(&prover, &toy, &instances).unwrap();
+    let downloads = MANY - emulated.damage(u64::MAX);
+    assert!(downloads > 5, "{downloads}");
+    for after in 0..downloads {
+        emulated.damage(after);
+        let refused = match proof(&prover, &toy, &instances) {
+            // The coordinate of an identity.
+            Ok(proof) => {
+                assert_eq!(proof, honest, "download {after}");
+                continue;
+            }
+            Err(why) => why,
+        };
+        let told = matches!(
+            refused,
+            ProveError::Gpu(GpuError::OffCurve { .. } | GpuError::WrongProof { .. })
+                | ProveError::Inconsistent
+                | ProveError::CopyUnsatisfied { .. }
+        );
+        assert!(told, "download {after}: {refused}");
+    }
+    assert_eq!(proof(&prover, &toy, &instances).unwrap(), honest);
+}
