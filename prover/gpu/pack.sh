@@ -16,11 +16,12 @@ mkdir "$pack/models" "$pack/lib"
 
 # The dev profile is optimized; the same selection as the tests', so that nothing is built twice.
 built=$(cargo test --workspace --no-run --message-format=json)
-executable() { # of a crate's library tests, or of its binary
-    grep "\"name\":\"$1\"" <<<"$built" | grep "\"kind\":\[\"$2\"\]" | grep -o '"executable":"[^"]*"' | tail -1 | cut -d'"' -f4
+executable() { # name, kind, whether it is the tests'
+    grep "\"name\":\"$1\"" <<<"$built" | grep "\"kind\":\[\"$2\"\]" | grep "\"test\":$3}" |
+        grep -o '"executable":"[^"]*"' | cut -d'"' -f4
 }
-cp "$(executable tensorseal_prover lib)" "$pack/prover-tests"
-cp target/debug/tensorseal "$pack/tensorseal"
+cp "$(executable tensorseal_prover lib true)" "$pack/prover-tests"
+cp "$(executable tensorseal bin false)" "$pack/tensorseal"
 cp benches/models/*.onnx benches/models/*.json "$pack/models/"
 cp prover/gpu/run.sh "$pack/run.sh"
 git rev-parse HEAD >"$pack/commit"

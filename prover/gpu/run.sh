@@ -31,6 +31,18 @@ step "from a digit to the EVM"
 step "single operations"
 ./prover-tests figures_of_a_cuda_device --ignored --nocapture | grep '^{' | tee figures/operations.jsonl
 
+step "stages of the first model"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+first=${models[0]}
+./tensorseal compile "$first" --calibration "${first%.onnx}.input.json" -o "$work/model.seal"
+./tensorseal setup --model "$work/model.seal" --dev -o "$work/keys"
+for backend in cpu cuda; do
+    ./tensorseal --json prove --model "$work/model.seal" --keys "$work/keys" --input "${first%.onnx}.input.json" \
+        --proof "$work/proof" --backend "$backend" --profile "figures/stages-$backend.svg" | tee "figures/stages-$backend.json"
+    ./tensorseal verify --keys "$work/keys" --proof "$work/proof"
+done
+
 for backend in cpu cuda; do
     step "models, $backend"
     for model in "${models[@]}"; do

@@ -65,7 +65,8 @@
 //! | [`srs`] | the structured reference string: development, import, checks, files |
 //! | [`keys`] | proving and verifying keys, their files |
 //! | [`plain`] | the reference prover: the protocol as written |
-//! | [`fast`] | the prover: the same proofs, several times faster; its work is done by a backend, of which there is one, `cpu` |
+//! | [`fast`] | the prover: the same proofs, several times faster; its work is done by a backend, `cpu` or `cuda` |
+//! | [`gpu`] | the backend `cuda`, and which devices there are |
 //! | [`verify`](mod@verify) | the verifier |
 //! | [`transcript`] | Keccak-256 Fiat-Shamir, shared with the EVM |
 //! | [`artifact`] | the container of every file |

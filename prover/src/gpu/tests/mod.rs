@@ -3,6 +3,8 @@
 mod figures;
 mod kernels;
 mod proofs;
+#[path = "../../../tests/integration/random.rs"]
+mod random;
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use halo2_proofs::halo2curves::bn256::Fr;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
-use super::devices;
+use super::{devices, random::Random};
 use crate::{
     ProveError, ProveOptions, ProvingKey, Srs,
     constraints::plan::Source,
@@ -56,6 +56,27 @@ fn proofs_are_the_plain_provers_byte_for_byte() {
                 assert_eq!(proof, plain, "k = {k}, {phases} phases, {device:?}");
             }
             verify(pk.vk(), &instances, &plain).unwrap();
+        }
+    }
+}
+
+#[test]
+fn random_circuits_give_the_plain_provers_bytes() {
+    for device in devices() {
+        for seed in 0..6u64 {
+            let k = 6 + seed as u32 % 2;
+            let srs = Srs::dev(k).unwrap();
+            let circuit = Random {
+                seed,
+                phases: 1 + seed as usize % 3,
+            };
+            let pk = keygen(&srs, &circuit, &Random::INSTANCE_ROWS).unwrap();
+            let instances = circuit.instances();
+            let plain = prove(&srs, &pk, &circuit, &instances, rng()).unwrap();
+            let prover = Prover::prepare(&srs, &pk, 0, Some(device.clone())).unwrap();
+            let options = ProveOptions::default();
+            let proof = prover.prove(options, &circuit, &instances, rng()).unwrap();
+            assert_eq!(proof, plain, "seed {seed}, {device:?}");
         }
     }
 }
