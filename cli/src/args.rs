@@ -58,6 +58,8 @@ pub enum Command {
     Bench(Bench),
     /// Everything in one go, on a bundled model that reads handwritten digits
     Demo(Demo),
+    /// The devices that proofs can be computed on, and why others cannot be used
+    Devices,
 }
 
 /// What the layout planner minimizes.
@@ -344,6 +346,9 @@ pub struct Prove {
     /// What the fast prover may keep for reuse, in MiB; 256 with --repeat, else nothing: it pays from the second proof on
     #[arg(long, value_name = "MIB", value_parser = memory_range())]
     pub memory: Option<u32>,
+    /// Where the fast prover computes
+    #[arg(long, value_enum, default_value_t = Backend::Cpu)]
+    pub backend: Backend,
     /// Which prover makes the proof
     #[arg(long, value_enum, default_value_t = WhichProver::Fast)]
     pub prover: WhichProver,
@@ -356,6 +361,31 @@ pub struct Prove {
     /// Prove this many times; the first is reported, and the median of those after it
     #[arg(long, default_value_t = 1, value_parser = parse_positive, hide = true)]
     pub repeat: usize,
+}
+
+/// Where the fast prover computes; `tensorseal devices` lists what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// On a CUDA device if one is found and the circuit fits, else on this processor
+    Auto,
+    /// On the cores of this processor
+    Cpu,
+    /// On the first CUDA device; an error where it cannot be used
+    Cuda,
+    /// By an installed ICICLE library
+    Icicle,
+}
+
+impl Backend {
+    /// The value of the flag.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::Icicle => "icicle",
+        }
+    }
 }
 
 /// A prover.
@@ -547,6 +577,9 @@ pub struct Bench {
     /// What the prover may keep for reuse, in MiB; 256 with --repeat, else nothing: it pays from the second proof on
     #[arg(long, value_name = "MIB", value_parser = memory_range())]
     pub memory: Option<u32>,
+    /// Where the fast prover computes
+    #[arg(long, value_enum, default_value_t = Backend::Cpu)]
+    pub backend: Backend,
     /// Also prove with the plain prover, and report its time and memory
     #[arg(long, conflicts_with = "layout_only")]
     pub plain: bool,
@@ -567,6 +600,9 @@ pub struct Demo {
     /// What to minimize
     #[arg(long, value_enum, default_value_t = Optimize::Gas)]
     pub optimize: Optimize,
+    /// Where the proof is computed
+    #[arg(long, value_enum, default_value_t = Backend::Cpu)]
+    pub backend: Backend,
     /// Keep the model, keys and proof in this folder
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,

@@ -65,7 +65,8 @@
 //! | [`srs`] | the structured reference string: development, import, checks, files |
 //! | [`keys`] | proving and verifying keys, their files |
 //! | [`plain`] | the reference prover: the protocol as written |
-//! | [`fast`] | the prover: the same proofs, several times faster; its work is done by a backend, of which there is one, `cpu` |
+//! | [`fast`] | the prover: the same proofs, several times faster; its work is done by a backend, `cpu` or `cuda` |
+//! | [`gpu`] | the backend `cuda`, and which devices there are |
 //! | [`verify`](mod@verify) | the verifier |
 //! | [`transcript`] | Keccak-256 Fiat-Shamir, shared with the EVM |
 //! | [`artifact`] | the container of every file |
@@ -76,6 +77,7 @@ mod backend;
 mod bytes;
 mod constraints;
 pub mod fast;
+pub mod gpu;
 #[doc(hidden)]
 pub mod kernels;
 pub mod keys;
@@ -85,6 +87,10 @@ pub mod plain;
 mod small;
 pub mod srs;
 mod synthesis;
+// A circuit that the tests from outside have too.
+#[cfg(test)]
+#[path = "../tests/integration/toy.rs"]
+mod toy;
 pub mod transcript;
 pub mod verify;
 

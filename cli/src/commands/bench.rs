@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::prove::{self, Apart};
 use crate::{
     CliError, Outcome, Result,
-    args::{self, Bench, Quantization, WhichProver},
+    args::{self, Backend, Bench, Quantization, WhichProver},
     chain::{Target, Wanted},
     pipeline::{self, CompiledModel, FloatModel, Item, KeyPaths, Keys, Proof, Srs},
     ui::{self, Table, Ui},
@@ -145,7 +145,7 @@ fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
         ..
     } = &ready;
     let memory = args::memory_or_default(args.memory, args.repeat);
-    let (proved, proof) = ready.prove(WhichProver::Fast, memory, args.repeat, ui)?;
+    let (proved, proof) = ready.prove(WhichProver::Fast, args.backend, memory, args.repeat, ui)?;
     let mut times: Vec<Duration> = Vec::new();
     for _ in 0..VERIFY_RUNS {
         let (verdict, took) = ui.timed(format!("{name}: verifying"), || {
@@ -159,6 +159,8 @@ fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
         ("setup_s", json!(ui::seconds(*setup_took))),
         ("pk_bytes", json!(pk_bytes)),
         ("vk_bytes", json!(vk_bytes)),
+        ("backend", json!(args.backend.name())),
+        ("processor", json!(proved.processor)),
         ("prove_s", json!(proved.prove_s)),
         ("prepare_s", json!(proved.prepare_s)),
         ("peak_mib", json!(proved.peak_mib)),
@@ -171,7 +173,7 @@ fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
         report["prove_warm_s"] = json!(warm);
     }
     if args.plain {
-        let (plain, proof) = ready.prove(WhichProver::Plain, memory, 1, ui)?;
+        let (plain, proof) = ready.prove(WhichProver::Plain, Backend::Cpu, memory, 1, ui)?;
         pipeline::verify(&keys.vk, &proof).map_err(|why| {
             CliError::Input(format!("{name}: the plain proof was rejected: {why}"))
         })?;
@@ -236,6 +238,7 @@ impl Ready {
     pub(super) fn prove(
         &self,
         prover: WhichProver,
+        backend: Backend,
         memory: u32,
         repeat: usize,
         ui: &Ui,
@@ -251,6 +254,7 @@ impl Ready {
             index: 0,
             proof: &proof,
             prover,
+            backend,
             memory,
             repeat,
         };

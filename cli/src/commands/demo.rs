@@ -65,7 +65,7 @@ pub fn run(args: &Demo, ui: &Ui) -> Result<Outcome> {
         pipeline::setup(&compiled, &srs).map(|keys| (srs, keys))
     })?;
     let (proof, prove_took) = ui.try_timed("proving", || {
-        pipeline::prove(&compiled, &keys.pk, &srs, &item)
+        pipeline::prepare(&compiled, &keys.pk, &srs, args.backend, 0)?.prove(&item)
     })?;
     let (verdict, verify_took) = ui.timed("verifying", || pipeline::verify(&keys.vk, &proof));
     verdict.map_err(|why| CliError::Input(format!("the honest proof was rejected: {why}")))?;

@@ -8,6 +8,7 @@ pub mod compare;
 pub mod compile;
 pub mod demo;
 pub mod deploy;
+pub mod devices;
 pub mod export;
 pub mod hash;
 pub mod inspect;
@@ -39,5 +40,6 @@ pub fn run(command: &Command, ui: &Ui) -> Result<Outcome> {
         Command::Bench(args) if args.scaling.is_some() => scaling::run(args, ui),
         Command::Bench(args) => bench::run(args, ui),
         Command::Demo(args) => demo::run(args, ui),
+        Command::Devices => Ok(devices::run()),
     }
 }

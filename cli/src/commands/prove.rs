@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     CliError, Outcome, Result,
-    args::{self, Prove, WhichProver},
+    args::{self, Backend, Prove, WhichProver},
     pipeline::{self, CompiledModel, INSECURE, Item, KeyPaths, Pk, Proof, Srs},
     profile::{self, Profile},
     tensors,
@@ -20,6 +20,12 @@ use crate::{
 
 /// Proves and writes the proof with its public values.
 pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
+    if args.prover == WhichProver::Plain && args.backend != Backend::Cpu {
+        return Err(CliError::Input(format!(
+            "--backend {} goes with the fast prover; the plain one runs on this processor only",
+            args.backend.name()
+        )));
+    }
     let compiled = pipeline::read_model(&args.model)?;
     let paths = KeyPaths::in_folder(&args.keys);
     let item = &pipeline::load_input(&compiled.model, &args.input, args.index)?;
@@ -35,6 +41,7 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
     // What follows needs neither; a plain prover may run beside this process.
     drop((pk, srs));
     let Proved {
+        processor,
         proof,
         cold,
         prepare,
@@ -48,11 +55,12 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
 
     let mut report = json!({
         "model": facts.model, "model_id": facts.model_id, "k": facts.k, "prover": args.prover.name(),
-        "prove_s": ui::seconds(cold), "peak_mib": peak, "proof_bytes": proof.bytes().len(),
+        "backend": args.backend.name(), "processor": processor, "prove_s": ui::seconds(cold), "peak_mib": peak, "proof_bytes": proof.bytes().len(),
         "public_values": facts.public_values, "file": args.proof, "file_bytes": file_bytes,
         "insecure": proof.insecure(), "outputs": tensors::json(&outputs)["outputs"], "digests": digests,
     });
     let mut table = Table::new();
+    table.row(["computed on", &processor]);
     table.row(["time", &ui::duration(cold)]);
     for (key, label, time) in [
         ("prepare_s", "of it, preparing", prepare),
@@ -77,6 +85,7 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
             index: args.index,
             proof: &scratch.path().join("proof"),
             prover: WhichProver::Plain,
+            backend: Backend::Cpu,
             memory: args::memory_or_default(args.memory, args.repeat),
             repeat: 1,
         };
@@ -116,6 +125,8 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
 
 /// The last proof, and how long the proofs took.
 struct Proved {
+    /// What computed them.
+    processor: String,
     proof: Proof,
     /// The first, from keys in memory to its bytes.
     cold: Duration,
@@ -135,12 +146,8 @@ fn fast(
 ) -> Result<Proved> {
     let cold = || -> Result<_> {
         let (prepared, prepare) = ui.try_timed("preparing", || {
-            pipeline::prepare(
-                compiled,
-                pk,
-                srs,
-                args::memory_or_default(args.memory, args.repeat),
-            )
+            let memory = args::memory_or_default(args.memory, args.repeat);
+            pipeline::prepare(compiled, pk, srs, args.backend, memory)
         })?;
         let (proof, took) = ui.try_timed("proving", || prepared.prove(item))?;
         Ok((prepared, proof, prepare, took))
@@ -159,6 +166,7 @@ fn fast(
         proof = again;
     }
     Ok(Proved {
+        processor: prepared.processor(),
         proof,
         cold: prepare + took,
         prepare: Some(prepare),
@@ -183,6 +191,7 @@ fn plain(
         proof = again;
     }
     Ok(Proved {
+        processor: "cpu".into(),
         proof,
         cold,
         prepare: None,
@@ -206,6 +215,7 @@ pub(super) struct Apart<'a> {
     pub(super) index: usize,
     pub(super) proof: &'a Path,
     pub(super) prover: WhichProver,
+    pub(super) backend: Backend,
     pub(super) memory: u32,
     pub(super) repeat: usize,
 }
@@ -213,6 +223,7 @@ pub(super) struct Apart<'a> {
 /// What `prove --json` says.
 #[derive(Debug, Deserialize)]
 pub(super) struct Report {
+    pub(super) processor: String,
     pub(super) prove_s: f64,
     pub(super) prepare_s: Option<f64>,
     pub(super) prove_warm_s: Option<f64>,
@@ -228,6 +239,7 @@ impl Apart<'_> {
         let mut command = Command::new(program);
         command.args(["--json", "prove", "--prover", self.prover.name()]);
         for (flag, value) in [
+            ("--backend", self.backend.name().to_string()),
             ("--index", self.index.to_string()),
             ("--memory", self.memory.to_string()),
             ("--repeat", self.repeat.to_string()),

@@ -15,7 +15,7 @@ use tensorseal_circuits::{
 use super::bench::Ready;
 use crate::{
     CliError, Outcome, Result,
-    args::{Bench, Layout, Optimize, Visibility, WhichProver},
+    args::{Backend, Bench, Layout, Optimize, Visibility, WhichProver},
     fit::least_squares,
     pipeline::{self, CompiledModel, Item, Srs, scaling::Family},
     ui::{self, Table, Ui},
@@ -47,6 +47,7 @@ pub fn run(args: &Bench, ui: &Ui) -> Result<Outcome> {
     let steps = args.scaling.unwrap_or(1);
     let mut bench = Measure {
         repeat: args.repeat,
+        backend: args.backend,
         memory: args.memory.unwrap_or(0),
         srs: BTreeMap::new(),
         ui,
@@ -168,6 +169,7 @@ fn table(runs: &[Run]) -> String {
 
 struct Measure<'a> {
     repeat: usize,
+    backend: Backend,
     memory: u32,
     /// By size.
     srs: BTreeMap<u32, Srs>,
@@ -191,7 +193,8 @@ impl Measure<'_> {
         let ready = Ready::new(compiled, srs, item, self.ui)?;
         let mut best: Option<(f64, Option<f64>)> = None;
         for _ in 0..self.repeat {
-            let (report, proof) = ready.prove(WhichProver::Fast, self.memory, 1, self.ui)?;
+            let (report, proof) =
+                ready.prove(WhichProver::Fast, self.backend, self.memory, 1, self.ui)?;
             pipeline::verify(&ready.keys.vk, &proof).map_err(|why| {
                 CliError::Input(format!("{}: the proof was rejected: {why}", facts.model))
             })?;

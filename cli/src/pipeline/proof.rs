@@ -20,7 +20,8 @@ use tensorseal_circuits::{
 use tensorseal_prover::{
     self as prover, ProvingKey, SrsError, VerifyingKey,
     artifact::{ArtifactError, Kind},
-    fast::{self, ColumnWitness, PlanSummary, Prover, Values},
+    fast::{self, ColumnWitness, PlanSummary, Processor, Prover, Values},
+    gpu::{self, FoundDevice},
     mapped::Mapped,
     srs::import::Progress,
     transcript::{scalar_from_bytes, scalar_to_bytes},
@@ -32,7 +33,7 @@ use super::{
     CompiledModel, DigestValue, HashedSide, Item, compiled::check_inputs, digests::digest_hex,
     files,
 };
-use crate::{CliError, Result, chain, tensors::Tensor};
+use crate::{CliError, Result, args::Backend, chain, tensors::Tensor};
 
 /// A structured reference string.
 #[derive(Clone, Debug)]
@@ -463,15 +464,22 @@ pub struct Prepared<'a> {
     insecure: bool,
 }
 
-/// Prepares the fast prover; it keeps at most `memory_mib` for reuse.
+/// Prepares the fast prover; on this processor it keeps at most `memory_mib` for reuse.
 pub fn prepare<'a>(
     compiled: &'a CompiledModel,
     pk: &'a Pk,
     srs: &'a Srs,
+    backend: Backend,
     memory_mib: u32,
 ) -> Result<Prepared<'a>> {
     let _span = debug_span!("prepare").entered();
-    let prover = Prover::new(&srs.0, &pk.key, (memory_mib as usize) << 20)
+    let processor = match backend {
+        Backend::Auto => Processor::Auto,
+        Backend::Cpu => Processor::Cpu,
+        Backend::Cuda => Processor::Cuda,
+        Backend::Icicle => Processor::Icicle,
+    };
+    let prover = Prover::on(processor, &srs.0, &pk.key, (memory_mib as usize) << 20)
         .map_err(|why| proving_failed(compiled, &why))?;
     Ok(Prepared {
         compiled,
@@ -480,7 +488,22 @@ pub fn prepare<'a>(
     })
 }
 
+/// Devices that were looked for, beside this processor.
+pub fn devices() -> Vec<FoundDevice> {
+    gpu::devices()
+}
+
+/// Threads that proving uses on this processor.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 impl Prepared<'_> {
+    /// What computes the proofs: `cpu`, or a device's name.
+    pub fn processor(&self) -> String {
+        self.prover.processor()
+    }
+
     /// Makes the proof of one batch of inputs.
     pub fn prove(&self, item: &Item) -> Result<Proof> {
         let span = debug_span!("execute").entered();
@@ -536,9 +559,9 @@ fn execute_for_proof(compiled: &CompiledModel, item: &Item) -> Result<(Witness, 
     Ok((witness, instances))
 }
 
-/// Prepares the fast prover and makes one proof.
+/// Prepares the fast prover on this processor and makes one proof.
 pub fn prove(compiled: &CompiledModel, pk: &Pk, srs: &Srs, item: &Item) -> Result<Proof> {
-    prepare(compiled, pk, srs, 0)?.prove(item)
+    prepare(compiled, pk, srs, Backend::Cpu, 0)?.prove(item)
 }
 
 /// Makes a proof with the plain prover, for comparison.

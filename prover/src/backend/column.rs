@@ -1,17 +1,28 @@
 //! Columns that know how wide their values are.
 
+use std::sync::OnceLock;
+
 use ff::Field;
 use halo2_proofs::halo2curves::bn256::{Fr, G1};
 
 use crate::{
+    gpu::DeviceColumn,
     kernels::FixedBase,
     keys::CompactColumn,
     small::{Integer, Integers, as_i64, each_width, largest},
 };
 
-/// The values of a column on the domain.
+/// A column, given by its values on the domain.
+#[derive(Debug)]
+pub(crate) struct Column<'k> {
+    pub(crate) values: Values<'k>,
+    /// What a backend keeps of the column on its device, for as long as the column is there.
+    pub(crate) resident: OnceLock<DeviceColumn>,
+}
+
+/// The values of a column.
 #[derive(Clone, Debug)]
-pub(crate) enum Column<'k> {
+pub(crate) enum Values<'k> {
     /// Small integers in the first rows, zeros, then field elements in the last (blinding) rows.
     Small { head: Vec<i64>, tail: Vec<Fr> },
     /// Small integers of a key, in the bytes they have there.
@@ -23,7 +34,26 @@ pub(crate) enum Column<'k> {
 /// Wider integers are no cheaper than field elements.
 const SMALL_BITS: u32 = 40;
 
+impl<'k> From<Values<'k>> for Column<'k> {
+    fn from(values: Values<'k>) -> Self {
+        Self {
+            values,
+            resident: OnceLock::new(),
+        }
+    }
+}
+
 impl<'k> Column<'k> {
+    /// Small integers in the first rows, zeros, then field elements in the last ones.
+    pub(crate) fn small(head: Vec<i64>, tail: Vec<Fr>) -> Self {
+        Values::Small { head, tail }.into()
+    }
+
+    /// Field elements in every row.
+    pub(crate) fn dense(values: Vec<Fr>) -> Self {
+        Values::Dense(values).into()
+    }
+
     /// The narrowest form of `n` values whose last `blinding` are arbitrary.
     pub(crate) fn detect(values: Vec<Fr>, blinding: usize) -> Self {
         let usable = values.len() - blinding;
@@ -37,11 +67,8 @@ impl<'k> Column<'k> {
             .map(small)
             .collect::<Option<Vec<i64>>>()
         {
-            Some(head) => Self::Small {
-                head,
-                tail: values[usable..].to_vec(),
-            },
-            None => Self::Dense(values),
+            Some(head) => Self::small(head, values[usable..].to_vec()),
+            None => Self::dense(values),
         }
     }
 
@@ -49,31 +76,31 @@ impl<'k> Column<'k> {
     pub(crate) fn fixed(column: &'k CompactColumn, n: usize) -> Self {
         let narrow = column.integers();
         match narrow.filter(|integers| integers.largest() < 1 << SMALL_BITS) {
-            Some(integers) => Self::Narrow(integers),
+            Some(integers) => Values::Narrow(integers).into(),
             None => Self::detect(column.expand(n), 0),
         }
     }
 
     /// The integers of the first rows and the elements of the last, where the column is not dense.
-    pub(super) fn narrow(&self) -> Option<(Integers<'_>, &[Fr])> {
-        match self {
-            Self::Small { head, tail } => Some((Integers::Native(head), tail)),
-            Self::Narrow(integers) => Some((*integers, &[])),
-            Self::Dense(_) => None,
+    pub(crate) fn narrow(&self) -> Option<(Integers<'_>, &[Fr])> {
+        match &self.values {
+            Values::Small { head, tail } => Some((Integers::Native(head), tail)),
+            Values::Narrow(integers) => Some((*integers, &[])),
+            Values::Dense(_) => None,
         }
     }
 
     /// All `n` values.
     pub(crate) fn expand(&self, n: usize) -> Vec<Fr> {
-        match self {
-            Self::Dense(values) => values.clone(),
-            Self::Small { head, tail } => {
+        match &self.values {
+            Values::Dense(values) => values.clone(),
+            Values::Small { head, tail } => {
                 let mut out = Integers::Native(head).widen();
                 out.resize(n - tail.len(), Fr::ZERO);
                 out.extend_from_slice(tail);
                 out
             }
-            Self::Narrow(integers) => {
+            Values::Narrow(integers) => {
                 let mut out = integers.widen();
                 out.resize(n, Fr::ZERO);
                 out
@@ -83,11 +110,11 @@ impl<'k> Column<'k> {
 
     /// `Σ_i values[i]·G_i` for the bases of all rows.
     pub(crate) fn commit(&self, bases: &FixedBase) -> G1 {
-        match self {
-            Self::Small { head, tail } => {
+        match &self.values {
+            Values::Small { head, tail } => {
                 bases.msm_small_with_tail(head, bases.len() - tail.len(), tail)
             }
-            Self::Narrow(_) | Self::Dense(_) => bases.msm_dense(&self.expand(bases.len())),
+            Values::Narrow(_) | Values::Dense(_) => bases.msm_dense(&self.expand(bases.len())),
         }
     }
 
@@ -104,8 +131,8 @@ impl<'k> Column<'k> {
                 .map(|(i, v)| v * weight(first + i))
                 .sum()
         };
-        match (self, self.narrow()) {
-            (Self::Dense(values), _) => wide(0, values),
+        match (&self.values, self.narrow()) {
+            (Values::Dense(values), _) => wide(0, values),
             (_, Some((head, tail))) => {
                 let head = each_width!(head, values => Digits::dot(values, weight));
                 head + wide(n - tail.len(), tail)
@@ -227,13 +254,10 @@ mod tests {
         let tail = vec![Fr::from(5).square(), Fr::from(7)];
         let dense = powers(Fr::from(11), 16);
         vec![
-            Column::Small { head, tail },
-            Column::Small {
-                head: vec![],
-                tail: vec![],
-            },
-            Column::Narrow(Integers::B2(&NARROW)),
-            Column::Dense(dense),
+            Column::small(head, tail),
+            Column::small(vec![], vec![]),
+            Values::Narrow(Integers::B2(&NARROW)).into(),
+            Column::dense(dense),
         ]
     }
 
@@ -272,8 +296,8 @@ mod tests {
             let found = Column::detect(column.expand(16), 2);
             assert_eq!(found.expand(16), column.expand(16));
             assert_eq!(
-                matches!(found, Column::Dense(_)),
-                matches!(column, Column::Dense(_))
+                matches!(found.values, Values::Dense(_)),
+                matches!(column.values, Values::Dense(_))
             );
         }
     }

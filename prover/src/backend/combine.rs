@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{
     Sum,
-    column::{Column, Multiples},
+    column::{Multiples, Values},
 };
 use crate::small::{Integer, each_width};
 
@@ -40,7 +40,7 @@ pub(crate) fn combine(sum: &Sum<'_>, n: usize) -> Vec<Fr> {
                     for row in from..(start + out.len()).max(from) {
                         out[row - start] += *factor * tail[row - first];
                     }
-                } else if let Column::Dense(values) = column {
+                } else if let Values::Dense(values) = &column.values {
                     let rows = out.iter_mut().zip(&values[start..]);
                     if *factor == Fr::ONE {
                         rows.for_each(|(out, v)| *out += v);
@@ -66,22 +66,16 @@ fn add_small<T: Integer>(out: &mut [Fr], values: &[T], start: usize, multiples: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::srs::powers;
+    use crate::{backend::Column, srs::powers};
 
     #[test]
     fn combinations_add_up() {
         let n = 2 * BLOCK;
         let head: Vec<i64> = (0..n as i64 - 50).map(|i| i % 300 - 150).collect();
         let columns = [
-            Column::Small {
-                head,
-                tail: powers(Fr::from(3), 6),
-            },
-            Column::Dense(powers(Fr::from(5), n)),
-            Column::Small {
-                head: vec![1, -2],
-                tail: vec![],
-            },
+            Column::small(head, powers(Fr::from(3), 6)),
+            Column::dense(powers(Fr::from(5), n)),
+            Column::small(vec![1, -2], vec![]),
         ];
         let factors = [Fr::from(17).square(), Fr::ONE, -Fr::from(9)];
         let sum = Sum {

@@ -16,19 +16,25 @@ use crate::{
     srs::powers,
 };
 
+/// Which cosets there are, and how the quotient's pieces follow from it.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    /// Coset generators `s_j`.
+    pub(crate) shifts: Vec<Fr>,
+    /// Inverse Vandermonde matrix of the `c_j = s_j^n`, row `i` gives `h_i`.
+    pub(crate) inverse: Vec<Vec<Fr>>,
+    /// `1/(c_j - 1)`.
+    pub(crate) vanishing: Vec<Fr>,
+}
+
 /// The domain and the cosets of one size and degree, with tables for transforms.
 pub(crate) struct Cosets {
     domain: Domain,
     tables: Vec<Coset>,
-    /// Coset generators `s_j`.
-    shifts: Vec<Fr>,
-    /// Inverse Vandermonde matrix of the `c_j = s_j^n`, row `i` gives `h_i`.
-    inverse: Vec<Vec<Fr>>,
-    /// `1/(c_j - 1)`.
-    vanishing: Vec<Fr>,
+    shape: Shape,
 }
 
-impl Cosets {
+impl Shape {
     pub(crate) fn new(domain: &EvaluationDomain<Fr>) -> Self {
         let n = 1u64 << domain.k();
         let count = domain.get_quotient_poly_degree();
@@ -61,19 +67,28 @@ impl Cosets {
                 row[j] = scale * v;
             }
         }
-        let subgroup = Domain::new(domain.k());
         Self {
-            tables: shifts.iter().map(|shift| subgroup.coset(*shift)).collect(),
-            domain: subgroup,
             shifts,
             inverse,
             vanishing,
         }
     }
+}
 
-    /// Number of cosets, and of pieces.
+impl Cosets {
+    pub(crate) fn new(domain: &EvaluationDomain<Fr>) -> Self {
+        let subgroup = Domain::new(domain.k());
+        let shape = Shape::new(domain);
+        let tables = shape.shifts.iter().map(|shift| subgroup.coset(*shift));
+        Self {
+            tables: tables.collect(),
+            domain: subgroup,
+            shape,
+        }
+    }
+
     pub(crate) fn count(&self) -> usize {
-        self.shifts.len()
+        self.tables.len()
     }
 
     /// The generator of the domain.
@@ -120,7 +135,7 @@ impl Cosets {
                     _ if cached(*source, j).is_some() => vec![],
                     Source::X => powers(self.domain.omega(), n)
                         .into_iter()
-                        .map(|w| self.shifts[j] * w)
+                        .map(|w| self.shape.shifts[j] * w)
                         .collect(),
                     source => self.values(&coefficients[source], j),
                 })
@@ -135,13 +150,13 @@ impl Cosets {
             };
             let mut values = plan.evaluate(n, 1, column);
             drop(own);
-            let vanishing = self.vanishing[j];
+            let vanishing = self.shape.vanishing[j];
             values
                 .par_iter_mut()
                 .with_min_len(1024)
                 .for_each(|v| *v *= vanishing);
-            self.domain.coset_ifft(&mut values, self.shifts[j]);
-            for (piece, row) in pieces.iter_mut().zip(&self.inverse) {
+            self.domain.coset_ifft(&mut values, self.shape.shifts[j]);
+            for (piece, row) in pieces.iter_mut().zip(&self.shape.inverse) {
                 let factor = row[j];
                 piece
                     .par_iter_mut()

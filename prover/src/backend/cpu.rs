@@ -4,17 +4,23 @@ use std::{borrow::Cow, collections::HashMap};
 
 use ff::{BatchInvert, Field};
 use halo2_proofs::{
+    arithmetic::kate_division,
     halo2curves::bn256::{Fr, G1, G1Affine},
     poly::EvaluationDomain,
 };
 use rayon::prelude::*;
 use tracing::debug_span;
 
-use super::{Backend, Column, Sum, combine::combine, cosets::Cosets};
+use super::{Backend, Column, Division, Polynomial, Sum, combine::combine, cosets::Cosets};
 use crate::{
     constraints::plan::{Plan, Source},
+    gpu::GpuError,
     kernels::FixedBase,
-    plain::permutation::{self, Factor},
+    plain::{
+        fourier,
+        opening::add_scaled,
+        permutation::{self, Factor},
+    },
     srs::powers,
 };
 
@@ -78,6 +84,14 @@ impl Cpu {
         self.bases.len()
     }
 
+    /// The coefficients of a sum of columns.
+    fn sum(&self, sum: &Sum<'_>) -> Vec<Fr> {
+        if sum.members.is_empty() && sum.constant == Fr::ZERO {
+            return vec![Fr::ZERO; self.n()];
+        }
+        self.cosets.interpolate(combine(sum, self.n()))
+    }
+
     fn prepared(&self, source: Source) -> Option<&Prepared> {
         match source {
             Source::Fixed(index) => self.prepared.get(&index),
@@ -86,39 +100,93 @@ impl Cpu {
     }
 }
 
+/// A polynomial's coefficients.
+fn coefficients(polynomial: &Polynomial) -> &[Fr] {
+    match polynomial {
+        Polynomial::Host(coefficients) => coefficients,
+        Polynomial::Device(_) => unreachable!("another backend's polynomial"),
+    }
+}
+
 impl Backend for Cpu {
-    fn commit(&self, columns: &[&Column<'_>]) -> Vec<G1> {
-        columns
-            .par_iter()
-            .map(|column| column.commit(&self.bases))
-            .collect()
+    fn name(&self) -> String {
+        "cpu".into()
+    }
+
+    fn polynomial(&self, coefficients: Vec<Fr>) -> Result<Polynomial, GpuError> {
+        Ok(Polynomial::Host(coefficients))
+    }
+
+    fn commit(&self, columns: &[&Column<'_>]) -> Result<Vec<G1>, GpuError> {
+        let commit = |column: &&Column<'_>| column.commit(&self.bases);
+        Ok(columns.par_iter().map(commit).collect())
     }
 
     /// By the values on the domain: a transform costs less than a second set of bases.
-    fn commit_coefficients(&self, polynomials: &[&[Fr]]) -> Vec<G1> {
-        polynomials
-            .par_iter()
-            .map(|polynomial| self.bases.msm_dense(&self.cosets.evaluate(polynomial)))
-            .collect()
+    fn commit_polynomials(&self, polynomials: &[&Polynomial]) -> Result<Vec<G1>, GpuError> {
+        let commit = |polynomial: &&Polynomial| {
+            let values = self.cosets.evaluate(coefficients(polynomial));
+            self.bases.msm_dense(&values)
+        };
+        Ok(polynomials.par_iter().map(commit).collect())
     }
 
-    fn combine(&self, sum: &Sum<'_>) -> Vec<Fr> {
-        self.cosets.interpolate(combine(sum, self.n()))
+    fn combine(
+        &self,
+        sum: &Sum<'_>,
+        polynomials: &[(&Polynomial, Fr)],
+    ) -> Result<Polynomial, GpuError> {
+        let mut combined = self.sum(sum);
+        for (polynomial, factor) in polynomials {
+            add_scaled(&mut combined, coefficients(polynomial), *factor);
+        }
+        Ok(Polynomial::Host(combined))
     }
 
-    fn evaluate(&self, queries: &[(&Column<'_>, i32)], x: Fr) -> Vec<Fr> {
+    fn divide(&self, divisions: &[Division<'_>]) -> Result<Vec<Polynomial>, GpuError> {
+        let divide = |division: &Division<'_>| {
+            let mut quotient = coefficients(division.polynomial).to_vec();
+            quotient
+                .iter_mut()
+                .zip(&division.low)
+                .for_each(|(p, low)| *p -= low);
+            let points = division.points.iter();
+            let mut quotient = points.fold(quotient, |q, point| kate_division(&q, *point));
+            quotient.resize(self.n(), Fr::ZERO);
+            Polynomial::Host(quotient)
+        };
+        Ok(divisions.par_iter().map(divide).collect())
+    }
+
+    fn evaluate(&self, queries: &[(&Column<'_>, i32)], x: Fr) -> Result<Vec<Fr>, GpuError> {
         let weights = lagrange_at(x, self.cosets.omega(), self.n());
-        queries
-            .par_iter()
-            .map(|(column, rotation)| column.dot(&weights, *rotation))
-            .collect()
+        let value = |(column, rotation): &(&Column<'_>, i32)| column.dot(&weights, *rotation);
+        Ok(queries.par_iter().map(value).collect())
     }
 
-    fn running_product(&self, factors: &[Factor<'_>], first: Fr, rows: usize) -> Vec<Fr> {
-        permutation::running_product(factors, first, rows)
+    fn evaluate_polynomials(
+        &self,
+        polynomials: &[&Polynomial],
+        x: Fr,
+    ) -> Result<Vec<Fr>, GpuError> {
+        let value = |polynomial: &&Polynomial| fourier::evaluate(coefficients(polynomial), x);
+        Ok(polynomials.par_iter().map(value).collect())
     }
 
-    fn quotient(&self, plan: &Plan, sums: &HashMap<Source, Sum<'_>>) -> Vec<Vec<Fr>> {
+    fn running_product(
+        &self,
+        factors: &[Factor<'_>],
+        first: Fr,
+        rows: usize,
+    ) -> Result<Vec<Fr>, GpuError> {
+        Ok(permutation::running_product(factors, first, rows))
+    }
+
+    fn quotient(
+        &self,
+        plan: &Plan,
+        sums: &HashMap<Source, Sum<'_>>,
+    ) -> Result<Vec<Polynomial>, GpuError> {
         let span = debug_span!("transform").entered();
         let coefficients: HashMap<Source, Cow<'_, [Fr]>> = plan
             .sources()
@@ -128,7 +196,7 @@ impl Backend for Cpu {
                 let coefficients = match self.prepared(source) {
                     Some(Prepared::Cosets(_)) => return None,
                     Some(Prepared::Coefficients(known)) => Cow::Borrowed(&known[..]),
-                    None => Cow::Owned(self.combine(&sums[&source])),
+                    None => Cow::Owned(self.sum(&sums[&source])),
                 };
                 Some((source, coefficients))
             })
@@ -139,7 +207,8 @@ impl Backend for Cpu {
             Some(Prepared::Cosets(cosets)) => Some(&cosets[j][..]),
             _ => None,
         };
-        self.cosets.pieces(plan, &coefficients, cached)
+        let pieces = self.cosets.pieces(plan, &coefficients, cached);
+        Ok(pieces.into_iter().map(Polynomial::Host).collect())
     }
 }
 

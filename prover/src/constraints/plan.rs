@@ -48,7 +48,7 @@ pub(crate) enum Operand {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Operator {
+pub(crate) enum Operator {
     Add,
     Sub,
     Mul,
@@ -244,11 +244,12 @@ impl Builder {
     }
 }
 
-struct Step {
-    operator: Operator,
-    a: Operand,
-    b: Operand,
-    target: usize,
+/// One instruction: the target register becomes `a operator b`.
+pub(crate) struct Step {
+    pub(crate) operator: Operator,
+    pub(crate) a: Operand,
+    pub(crate) b: Operand,
+    pub(crate) target: usize,
 }
 
 /// A program over columns with one result.
@@ -274,6 +275,26 @@ impl Plan {
     /// What the plan reads.
     pub(crate) fn queries(&self) -> &[Query] {
         &self.queries
+    }
+
+    /// The constants that instructions read.
+    pub(crate) fn constants(&self) -> &[Fr] {
+        &self.constants
+    }
+
+    /// The instructions, in order.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// How many registers the instructions use.
+    pub(crate) fn registers(&self) -> usize {
+        self.registers
+    }
+
+    /// The result: a constant, a query, or what a register holds in the end.
+    pub(crate) fn root(&self) -> Operand {
+        self.root
     }
 
     /// The polynomials that the plan reads, in order, each once.

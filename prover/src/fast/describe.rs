@@ -17,7 +17,7 @@ use crate::{
 
 /// The plan of the quotient with placeholders for the challenges: which columns stand alone does not depend on them,
 /// unless one is drawn as 0.
-pub(super) fn placeholder_plan(cs: &ConstraintSystem<Fr>) -> (Plan, Vec<Combination>) {
+pub(crate) fn placeholder_plan(cs: &ConstraintSystem<Fr>) -> (Plan, Vec<Combination>) {
     let placeholders: Vec<Fr> = (0..cs.num_challenges())
         .map(|i| Fr::from(1000 + i as u64))
         .collect();

@@ -17,14 +17,14 @@
 //! What is computed, and not drawn or written, is the backend's (`crate::backend`).
 
 mod columns;
-mod describe;
+pub(crate) mod describe;
 mod protocol;
 mod witness;
 
 pub use describe::{PlanSummary, describe};
 pub use witness::{ColumnWitness, Values};
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use ff::Field;
 use group::Curve;
@@ -40,6 +40,7 @@ use tracing::debug_span;
 use crate::{
     backend::{Backend, Column, Cpu},
     constraints::plan::Source,
+    gpu::{self, Gpu, GpuError, Need, device::Device},
     keys::{ProvingKey, configure, phases, usable_rows, without_selectors},
     plain::{
         ProveError, ProveOptions, Setting, absorb, squeeze,
@@ -55,6 +56,8 @@ pub struct Prover<'k> {
     pk: &'k ProvingKey,
     fixed: Vec<Column<'k>>,
     backend: Box<dyn Backend>,
+    /// Whether proofs are verified before they are given out.
+    verified: bool,
 }
 
 impl std::fmt::Debug for Prover<'_> {
@@ -66,15 +69,73 @@ impl std::fmt::Debug for Prover<'_> {
     }
 }
 
+/// Where proofs are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Processor {
+    /// On an NVIDIA GPU if one is found and the circuit fits, else on this processor.
+    Auto,
+    /// On the cores of this processor.
+    #[default]
+    Cpu,
+    /// On the first NVIDIA GPU that the driver shows.
+    Cuda,
+    /// By an installed ICICLE library.
+    Icicle,
+}
+
 /// Bytes that a prover may keep between proofs, unless told otherwise.
 pub const DEFAULT_MEMORY: usize = 256 << 20;
 
 impl<'k> Prover<'k> {
-    /// Prepares a key. `memory` bounds the bytes kept for reuse; with 0 everything is computed for each proof.
+    /// Prepares a key on this processor. `memory` bounds the bytes kept for reuse; with 0 everything is computed for
+    /// each proof.
     ///
     /// # Errors
     /// [`ProveError::ForeignSrs`] and [`ProveError::Srs`] where the SRS is another or too small.
     pub fn new(srs: &Srs, pk: &'k ProvingKey, memory: usize) -> Result<Self, ProveError> {
+        Self::on(Processor::Cpu, srs, pk, memory)
+    }
+
+    /// Prepares a key on a processor of choice. On a GPU the key stays in its memory, and so does as much for reuse as
+    /// there is room for; `memory` counts on this processor only. A GPU's proofs are verified before they are given out.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`ProveError::Gpu`] where the GPU that is named cannot be used or is too small.
+    pub fn on(
+        processor: Processor,
+        srs: &Srs,
+        pk: &'k ProvingKey,
+        memory: usize,
+    ) -> Result<Self, ProveError> {
+        match processor {
+            Processor::Cpu => Self::prepare(srs, pk, memory, None),
+            Processor::Cuda => Self::prepare(srs, pk, memory, Some(gpu::open()?)),
+            Processor::Icicle => Err(GpuError::icicle().into()),
+            Processor::Auto => {
+                let made = gpu::open().map_err(ProveError::from);
+                match made.and_then(|device| Self::prepare(srs, pk, memory, Some(device))) {
+                    Err(ProveError::Gpu(why)) => {
+                        tracing::info!("proving on the processor: {why}");
+                        Self::prepare(srs, pk, memory, None)
+                    }
+                    other => other,
+                }
+            }
+        }
+    }
+
+    /// What computes the proofs: `cpu`, or a GPU's name.
+    #[must_use]
+    pub fn processor(&self) -> String {
+        self.backend.name()
+    }
+
+    pub(crate) fn prepare(
+        srs: &Srs,
+        pk: &'k ProvingKey,
+        memory: usize,
+        device: Option<Arc<dyn Device>>,
+    ) -> Result<Self, ProveError> {
         let vk = pk.vk();
         if srs.id() != vk.srs_id() {
             return Err(ProveError::ForeignSrs {
@@ -94,12 +155,27 @@ impl<'k> Prover<'k> {
                 _ => None,
             })
             .collect();
-        let backend = Cpu::new(srs.g_lagrange(), pk.domain(), &alone, memory);
+        let (g, domain) = (srs.g_lagrange(), pk.domain());
+        let verified = device.is_some();
+        let backend: Box<dyn Backend> = match device {
+            None => Box::new(Cpu::new(g, domain, &alone, memory)),
+            Some(device) => {
+                let need = Need::new(vk.k(), vk.halo2().cs(), &plan, &fixed);
+                let left = need.check(vk.k(), &*device)?;
+                Box::new(Gpu::new(device, g, domain, &alone, left)?)
+            }
+        };
         Ok(Self {
             pk,
             fixed,
-            backend: Box::new(backend),
+            backend,
+            verified,
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fixed(&self) -> &[Column<'k>] {
+        &self.fixed
     }
 
     /// Proves that the circuit holds, as [`crate::plain::prove_with`] does.
@@ -122,7 +198,7 @@ impl<'k> Prover<'k> {
         let setting = self.setting();
         let blinding = setting.n - setting.usable;
         let span = debug_span!("witness").entered();
-        let commit = |columns: &[&[Fr]]| -> Vec<G1> {
+        let commit = |columns: &[&[Fr]]| -> Result<Vec<G1>, ProveError> {
             let columns: Vec<Column<'_>> = columns
                 .par_iter()
                 .map(|c| Column::detect(c.to_vec(), blinding))
@@ -163,7 +239,7 @@ impl<'k> Prover<'k> {
         let mut transcript = self.start(instances)?;
         let Setting { cs, n, usable, .. } = self.setting();
         let (column_phase, challenge_phase) = (cs.advice_column_phase(), cs.challenge_phase());
-        let mut advice: Vec<Option<Column<'_>>> = vec![None; column_phase.len()];
+        let mut advice: Vec<Option<Column<'_>>> = (0..column_phase.len()).map(|_| None).collect();
         let mut challenges: Vec<Option<Fr>> = vec![None; challenge_phase.len()];
         for phase in 0..phases(cs) {
             let indices: Vec<usize> = (0..column_phase.len())
@@ -185,11 +261,11 @@ impl<'k> Prover<'k> {
             for values in values {
                 let tail: Vec<Fr> = (usable..n).map(|_| Fr::random(&mut rng)).collect();
                 columns.push(match values {
-                    Values::Small(head) => Column::Small { head, tail },
+                    Values::Small(head) => Column::small(head, tail),
                     values @ Values::Dense(_) => {
                         let mut all = values.into_dense(usable);
                         all.extend(tail);
-                        Column::Dense(all)
+                        Column::dense(all)
                     }
                 });
             }
@@ -198,7 +274,7 @@ impl<'k> Prover<'k> {
                 let _ = Fr::random(&mut rng);
             }
             let span = debug_span!("commit", phase).entered();
-            write_points(&self.commit(&columns), "advice column", &mut transcript)?;
+            write_points(&self.commit(&columns)?, "advice column", &mut transcript)?;
             drop(span);
             indices
                 .into_iter()
@@ -244,8 +320,8 @@ impl<'k> Prover<'k> {
         Ok(transcript)
     }
 
-    fn commit(&self, columns: &[Column<'_>]) -> Vec<G1> {
-        self.backend.commit(&columns.iter().collect::<Vec<_>>())
+    fn commit(&self, columns: &[Column<'_>]) -> Result<Vec<G1>, ProveError> {
+        Ok(self.backend.commit(&columns.iter().collect::<Vec<_>>())?)
     }
 }
 

@@ -4,25 +4,30 @@ use std::collections::HashMap;
 
 use ff::Field;
 use group::Curve;
-use halo2_proofs::{halo2curves::bn256::Fr, poly::Rotation};
+use halo2_proofs::{
+    halo2curves::bn256::{Fr, G1Affine},
+    poly::Rotation,
+};
 use rand::RngCore;
 use tracing::debug_span;
 
 use super::{Prover, columns::Columns, write_points};
 use crate::{
-    backend::{Column, Sum},
+    backend::{Backend, Column, Division, Polynomial, Sum},
     constraints::{
         linear::{Combination, extract},
         numerator::{Challenges, numerator, permutation_columns},
         plan::{Builder, Plan, Query, Source},
         queries::ProofQueries,
     },
+    gpu::GpuError,
     plain::{
-        Opened, ProveError, Setting, diagnose, fourier,
-        opening::{self, Opening},
+        Opened, ProveError, Setting, diagnose,
+        opening::{self, Arithmetic, Opening},
         permutation, squeeze, write_scalar,
     },
     transcript::KeccakWrite,
+    verify,
 };
 
 impl Prover<'_> {
@@ -64,7 +69,8 @@ impl Prover<'_> {
 
         let span = debug_span!("random").entered();
         let random: Vec<Fr> = (0..n).map(|_| Fr::random(&mut rng)).collect();
-        let point = self.backend.commit_coefficients(&[&random]);
+        let random = self.backend.polynomial(random)?;
+        let point = self.backend.commit_polynomials(&[&random])?;
         write_points(&point, "random polynomial", &mut transcript)?;
         drop(span);
 
@@ -79,29 +85,25 @@ impl Prover<'_> {
             .filter(|source| *source != Source::X)
             .map(|source| (source, columns.sum(source, &combinations)))
             .collect();
-        let pieces = self.backend.quotient(&plan, &sums);
+        let pieces = self.backend.quotient(&plan, &sums)?;
         drop(sums);
         let span = debug_span!("commit quotient").entered();
-        let slices: Vec<&[Fr]> = pieces.iter().map(Vec::as_slice).collect();
-        let points = self.backend.commit_coefficients(&slices);
+        let references: Vec<&Polynomial> = pieces.iter().collect();
+        let points = self.backend.commit_polynomials(&references)?;
         write_points(&points, "quotient piece", &mut transcript)?;
         drop(span);
 
         let span = debug_span!("evaluate").entered();
         let x = squeeze(&mut transcript);
         let xn = x.pow_vartime([n as u64]);
-        let mut h = vec![Fr::ZERO; n];
-        let mut power = Fr::ONE;
-        for piece in pieces {
-            opening::add_scaled(&mut h, &piece, power);
-            power *= xn;
-        }
-        let (h_value, random_value) = rayon::join(
-            || fourier::evaluate(&h, x),
-            || fourier::evaluate(&random, x),
-        );
+        let powers = std::iter::successors(Some(Fr::ONE), |power| Some(*power * xn));
+        let terms: Vec<(&Polynomial, Fr)> = pieces.iter().zip(powers).collect();
+        let h = self.backend.combine(&Sum::default(), &terms)?;
+        drop(pieces);
+        let values = self.backend.evaluate_polynomials(&[&h, &random], x)?;
+        let (h_value, random_value) = (values[0], values[1]);
         let queries = ProofQueries::new(cs);
-        let values = self.evaluate(&columns, &queries, (&plan, &combinations), x);
+        let values = self.evaluate(&columns, &queries, (&plan, &combinations), x)?;
         if self.at(&plan, &combinations, &values, x) != h_value * (xn - Fr::ONE) {
             let expanded = columns.expand(columns.own());
             let value = |source| &expanded[&source][..];
@@ -131,28 +133,21 @@ impl Prover<'_> {
                 value,
             });
         }
-        let combine = |members: &[(Opened, Fr)]| {
-            let on_domain = members.iter().filter_map(|(member, factor)| match member {
-                Opened::Column(source) => Some((columns.get(*source), *factor)),
-                _ => None,
-            });
-            let mut sum = self.backend.combine(&Sum {
-                members: on_domain.collect(),
-                constant: Fr::ZERO,
-            });
-            for (member, factor) in members {
-                match member {
-                    Opened::Column(_) => {}
-                    Opened::Quotient => opening::add_scaled(&mut sum, &h, *factor),
-                    Opened::Random => opening::add_scaled(&mut sum, &random, *factor),
-                }
-            }
-            sum
+        let arithmetic = OnBackend {
+            backend: &*self.backend,
+            columns: &columns,
+            h: &h,
+            random: &random,
         };
-        let commit =
-            |polynomial: &[Fr]| self.backend.commit_coefficients(&[polynomial])[0].to_affine();
-        opening::open(&openings, n, combine, commit, &mut transcript)?;
-        Ok(transcript.into_proof())
+        opening::open(&openings, &arithmetic, &mut transcript)?;
+        let proof = transcript.into_proof();
+        if self.verified {
+            verify(self.pk.vk(), instances, &proof).map_err(|why| GpuError::WrongProof {
+                device: self.backend.name(),
+                why: why.to_string(),
+            })?;
+        }
+        Ok(proof)
     }
 
     fn permutation(
@@ -170,8 +165,10 @@ impl Prover<'_> {
         let sigma = self.pk.copies().expand(sources.len(), setting.k);
         let expanded = columns.expand(sources);
         let how = permutation::How {
-            multiply: &|factors, first, rows| self.backend.running_product(factors, first, rows),
-            commit: &|values| self.backend.commit(&[&Column::Dense(values.to_vec())])[0],
+            multiply: &|factors, first, rows| {
+                Ok(self.backend.running_product(factors, first, rows)?)
+            },
+            commit: &|values| Ok(self.backend.commit(&[&Column::dense(values.to_vec())])?[0]),
         };
         let value = |source| &expanded[&source][..];
         let products = permutation::commit_products(
@@ -181,12 +178,12 @@ impl Prover<'_> {
             let copies = self.pk.copies();
             return Err(diagnose::failing_copy(setting.cs, setting.n, copies, value));
         };
-        columns.products = products.into_iter().map(Column::Dense).collect();
-        columns.sigma = sigma.into_iter().map(Column::Dense).collect();
+        columns.products = products.into_iter().map(Column::dense).collect();
+        columns.sigma = sigma.into_iter().map(Column::dense).collect();
         let ones = |rows: std::ops::Range<usize>| {
             let mut head = vec![0; rows.end];
             head[rows].fill(1);
-            Column::Small { head, tail: vec![] }
+            Column::small(head, vec![])
         };
         columns.indicators = Some([
             ones(0..1),
@@ -203,7 +200,7 @@ impl Prover<'_> {
         queries: &ProofQueries,
         (plan, combinations): (&Plan, &[Combination]),
         x: Fr,
-    ) -> HashMap<Query, Fr> {
+    ) -> Result<HashMap<Query, Fr>, ProveError> {
         let mut asked = queries.written();
         for query in plan.queries() {
             match query.source {
@@ -224,8 +221,8 @@ impl Prover<'_> {
             .iter()
             .map(|query| (columns.get(query.source), query.rotation))
             .collect();
-        let values = self.backend.evaluate(&columns, x);
-        asked.into_iter().zip(values).collect()
+        let values = self.backend.evaluate(&columns, x)?;
+        Ok(asked.into_iter().zip(values).collect())
     }
 
     /// The plan's result at `x`.
@@ -254,5 +251,51 @@ impl Prover<'_> {
     /// `ω^rotation·x`.
     fn rotated(&self, x: Fr, rotation: i32) -> Fr {
         self.pk.domain().rotate_omega(x, Rotation(rotation))
+    }
+}
+
+/// The opening's polynomials where the backend has them.
+struct OnBackend<'a> {
+    backend: &'a dyn Backend,
+    columns: &'a Columns<'a>,
+    h: &'a Polynomial,
+    random: &'a Polynomial,
+}
+
+impl Arithmetic for OnBackend<'_> {
+    type Member = Opened;
+    type Polynomial = Polynomial;
+
+    fn combine(&self, members: &[(Opened, Fr)]) -> Result<Polynomial, ProveError> {
+        let (mut sum, mut polynomials) = (Sum::default(), vec![]);
+        for (member, factor) in members {
+            match member {
+                Opened::Column(source) => sum.members.push((self.columns.get(*source), *factor)),
+                Opened::Quotient => polynomials.push((self.h, *factor)),
+                Opened::Random => polynomials.push((self.random, *factor)),
+            }
+        }
+        Ok(self.backend.combine(&sum, &polynomials)?)
+    }
+
+    fn sum(&self, members: &[(&Polynomial, Fr)]) -> Result<Polynomial, ProveError> {
+        Ok(self.backend.combine(&Sum::default(), members)?)
+    }
+
+    fn divide(
+        &self,
+        divisions: Vec<(&Polynomial, Vec<Fr>, Vec<Fr>)>,
+    ) -> Result<Vec<Polynomial>, ProveError> {
+        let division = |(polynomial, low, points)| Division {
+            polynomial,
+            low,
+            points,
+        };
+        let divisions: Vec<Division<'_>> = divisions.into_iter().map(division).collect();
+        Ok(self.backend.divide(&divisions)?)
+    }
+
+    fn commit(&self, polynomial: &Polynomial) -> Result<G1Affine, ProveError> {
+        Ok(self.backend.commit_polynomials(&[polynomial])?[0].to_affine())
     }
 }

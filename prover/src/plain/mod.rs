@@ -31,6 +31,7 @@ use crate::{
         plan::{Builder, Query, Source},
         queries::ProofQueries,
     },
+    gpu::GpuError,
     keys::{ProvingKey, configure, usable_rows, without_selectors},
     msm,
     srs::{Srs, SrsError, SrsId},
@@ -115,6 +116,9 @@ pub enum ProveError {
         /// Rows that may be used.
         usable: usize,
     },
+    /// The device that the proof is computed on cannot be used, or failed.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
     /// A commitment is the identity, which the transcript cannot take.
     #[error(
         "{what} is the zero polynomial, whose commitment has no encoding (a quotient piece: the \
@@ -214,11 +218,9 @@ pub fn prove_with<C: Circuit<Fr>>(
         n: 1 << k,
         usable: usable_rows(cs, k),
     };
-    let commit = |columns: &[&[Fr]]| -> Vec<G1> {
-        columns
-            .par_iter()
-            .map(|column| msm::commit(column, srs.g_lagrange()))
-            .collect()
+    let commit = |columns: &[&[Fr]]| -> Result<Vec<G1>, ProveError> {
+        let commit = |column: &&[Fr]| msm::commit(column, srs.g_lagrange());
+        Ok(columns.par_iter().map(commit).collect())
     };
     let how = How {
         commit: &commit,
@@ -241,8 +243,8 @@ pub fn prove_with<C: Circuit<Fr>>(
     let (beta, gamma) = (squeeze(&mut transcript), squeeze(&mut transcript));
     let sigma = pk.copies().expand(cs.permutation().get_columns().len(), k);
     let how = permutation::How {
-        multiply: &permutation::running_product,
-        commit: &|values| msm::commit(values, srs.g_lagrange()),
+        multiply: &|factors, first, rows| Ok(permutation::running_product(factors, first, rows)),
+        commit: &|values| Ok(msm::commit(values, srs.g_lagrange())),
     };
     let products = permutation::commit_products(
         &setting,
@@ -335,20 +337,16 @@ pub fn prove_with<C: Circuit<Fr>>(
         point: x,
         value: random_value,
     });
-    let combine = |members: &[(Opened, Fr)]| {
-        let mut sum = vec![Fr::ZERO; columns.n];
-        for (member, factor) in members {
-            let polynomial = match member {
-                Opened::Column(source) => polynomials.coefficients(*source),
-                Opened::Quotient => &h,
-                Opened::Random => &random,
-            };
-            opening::add_scaled(&mut sum, polynomial, *factor);
-        }
-        sum
+    let arithmetic = opening::Coefficients {
+        n: columns.n,
+        opened: &|opened| match opened {
+            Opened::Column(source) => polynomials.coefficients(source),
+            Opened::Quotient => &h,
+            Opened::Random => &random,
+        },
+        commit: &|polynomial| msm::commit(polynomial, srs.g()).to_affine(),
     };
-    let commit = |polynomial: &[Fr]| msm::commit(polynomial, srs.g()).to_affine();
-    opening::open(&openings, columns.n, combine, commit, &mut transcript)?;
+    opening::open(&openings, &arithmetic, &mut transcript)?;
     Ok(transcript.into_proof())
 }
 

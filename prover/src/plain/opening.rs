@@ -69,13 +69,32 @@ fn group<P: Copy + Eq>(openings: &[Opening<P>]) -> Vec<Set<P>> {
     sets
 }
 
-/// Writes the opening of all polynomials, of `n` coefficients each. `combine` gives the coefficients of a
-/// linear combination, `commit` commits to coefficients.
-pub(crate) fn open<P: Copy + Eq + Sync>(
-    openings: &[Opening<P>],
-    n: usize,
-    combine: impl Fn(&[(P, Fr)]) -> Vec<Fr>,
-    commit: impl Fn(&[Fr]) -> G1Affine,
+/// What an opening has computed for it.
+pub(crate) trait Arithmetic {
+    /// Names a polynomial that is opened.
+    type Member: Copy + Eq;
+    /// A polynomial that the opening makes.
+    type Polynomial;
+
+    /// A linear combination of opened polynomials.
+    fn combine(&self, members: &[(Self::Member, Fr)]) -> Result<Self::Polynomial, ProveError>;
+
+    /// A linear combination of polynomials made here.
+    fn sum(&self, members: &[(&Self::Polynomial, Fr)]) -> Result<Self::Polynomial, ProveError>;
+
+    /// For each, the polynomial less the one with few coefficients, divided by `Π (X - point)`.
+    fn divide(
+        &self,
+        divisions: Vec<(&Self::Polynomial, Vec<Fr>, Vec<Fr>)>,
+    ) -> Result<Vec<Self::Polynomial>, ProveError>;
+
+    fn commit(&self, polynomial: &Self::Polynomial) -> Result<G1Affine, ProveError>;
+}
+
+/// Writes the opening of all polynomials.
+pub(crate) fn open<A: Arithmetic>(
+    openings: &[Opening<A::Member>],
+    arithmetic: &A,
     transcript: &mut KeccakWrite,
 ) -> Result<(), ProveError> {
     let sets = group(openings);
@@ -83,29 +102,19 @@ pub(crate) fn open<P: Copy + Eq + Sync>(
     let v = *transcript.squeeze_challenge_scalar::<()>();
 
     // P_i and R_i.
-    let combined: Vec<(Vec<Fr>, Vec<Fr>)> = sets
+    let combined: Vec<(A::Polynomial, Vec<Fr>)> = sets
         .iter()
-        .map(|set| combine_set(set, &combine, y))
-        .collect();
-    let points: Vec<&[Fr]> = sets.iter().map(|set| &set.points[..]).collect();
-    let quotients: Vec<Vec<Fr>> = combined
-        .par_iter()
-        .zip(points)
-        .map(|((p, r), points)| {
-            let mut quotient = p.clone();
-            quotient.iter_mut().zip(r).for_each(|(p, r)| *p -= r);
-            points
-                .iter()
-                .fold(quotient, |q, point| kate_division(&q, *point))
-        })
-        .collect();
-    let mut h = vec![Fr::ZERO; n];
-    let mut power = Fr::ONE;
-    for quotient in &quotients {
-        add_scaled(&mut h, quotient, power);
-        power *= v;
-    }
-    write(commit(&h), transcript)?;
+        .map(|set| combine_set(set, arithmetic, y))
+        .collect::<Result<_, _>>()?;
+    let divisions = combined
+        .iter()
+        .zip(&sets)
+        .map(|((p, r), set)| (p, r.clone(), set.points.clone()));
+    let quotients = arithmetic.divide(divisions.collect())?;
+    let powers = std::iter::successors(Some(Fr::ONE), |power| Some(*power * v));
+    let terms: Vec<(&A::Polynomial, Fr)> = quotients.iter().zip(powers).collect();
+    let h = arithmetic.sum(&terms)?;
+    write(arithmetic.commit(&h)?, transcript)?;
     let u = *transcript.squeeze_challenge_scalar::<()>();
 
     let mut all_points: Vec<Fr> = sets.iter().flat_map(|set| set.points.clone()).collect();
@@ -122,24 +131,26 @@ pub(crate) fn open<P: Copy + Eq + Sync>(
         Option::<Fr>::from(vanishing(&sets[0].points).invert()).ok_or(ProveError::Identity {
             what: "opening's challenge".to_owned(),
         })?;
-    let mut l = vec![Fr::ZERO; n];
+    let mut terms = vec![];
+    let mut constant = Fr::ZERO;
     let mut power = normalizer;
     for ((p, r), set) in combined.iter().zip(&sets) {
         let factor = power * vanishing(&set.points);
-        add_scaled(&mut l, p, factor);
-        l[0] -= factor * fourier::evaluate(r, u);
+        terms.push((p, factor));
+        constant += factor * fourier::evaluate(r, u);
         power *= v;
     }
-    add_scaled(&mut l, &h, -(normalizer * vanishing(&[])));
-    debug_assert_eq!(fourier::evaluate(&l, u), Fr::ZERO);
-    write(commit(&kate_division(&l, u)), transcript)
+    terms.push((&h, -(normalizer * vanishing(&[]))));
+    let l = arithmetic.sum(&terms)?;
+    let w = arithmetic.divide(vec![(&l, vec![constant], vec![u])])?;
+    write(arithmetic.commit(&w[0])?, transcript)
 }
 
-fn combine_set<P: Copy>(
-    set: &Set<P>,
-    combine: impl Fn(&[(P, Fr)]) -> Vec<Fr>,
+fn combine_set<A: Arithmetic>(
+    set: &Set<A::Member>,
+    arithmetic: &A,
     y: Fr,
-) -> (Vec<Fr>, Vec<Fr>) {
+) -> Result<(A::Polynomial, Vec<Fr>), ProveError> {
     let mut values = vec![Fr::ZERO; set.points.len()];
     let mut members = vec![];
     let mut power = Fr::ONE;
@@ -151,10 +162,56 @@ fn combine_set<P: Copy>(
             .for_each(|(sum, (_, value))| *sum += power * value);
         power *= y;
     }
-    (
-        combine(&members),
+    Ok((
+        arithmetic.combine(&members)?,
         lagrange_interpolate(&set.points, &values),
-    )
+    ))
+}
+
+/// Coefficients in vectors, for provers that have the opened polynomials so.
+pub(crate) struct Coefficients<'a, P> {
+    pub(crate) n: usize,
+    pub(crate) opened: &'a dyn Fn(P) -> &'a [Fr],
+    pub(crate) commit: &'a dyn Fn(&[Fr]) -> G1Affine,
+}
+
+impl<P: Copy + Eq> Arithmetic for Coefficients<'_, P> {
+    type Member = P;
+    type Polynomial = Vec<Fr>;
+
+    fn combine(&self, members: &[(P, Fr)]) -> Result<Vec<Fr>, ProveError> {
+        let mut sum = vec![Fr::ZERO; self.n];
+        for (member, factor) in members {
+            add_scaled(&mut sum, (self.opened)(*member), *factor);
+        }
+        Ok(sum)
+    }
+
+    fn sum(&self, members: &[(&Vec<Fr>, Fr)]) -> Result<Vec<Fr>, ProveError> {
+        let mut sum = vec![Fr::ZERO; self.n];
+        for (member, factor) in members {
+            add_scaled(&mut sum, member, *factor);
+        }
+        Ok(sum)
+    }
+
+    fn divide(
+        &self,
+        divisions: Vec<(&Vec<Fr>, Vec<Fr>, Vec<Fr>)>,
+    ) -> Result<Vec<Vec<Fr>>, ProveError> {
+        let divide = |(polynomial, low, points): (&Vec<Fr>, Vec<Fr>, Vec<Fr>)| {
+            let mut quotient = polynomial.clone();
+            quotient.iter_mut().zip(&low).for_each(|(p, r)| *p -= r);
+            points
+                .iter()
+                .fold(quotient, |q, point| kate_division(&q, *point))
+        };
+        Ok(divisions.into_par_iter().map(divide).collect())
+    }
+
+    fn commit(&self, polynomial: &Vec<Fr>) -> Result<G1Affine, ProveError> {
+        Ok((self.commit)(polynomial))
+    }
 }
 
 pub(crate) fn add_scaled(sum: &mut [Fr], summand: &[Fr], factor: Fr) {

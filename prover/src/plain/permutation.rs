@@ -30,12 +30,12 @@ pub(crate) struct Factor<'a> {
 }
 
 /// Computes [`running_product`]: of factors, from a first value, for a number of rows.
-pub(crate) type Multiply<'a> = dyn Fn(&[Factor<'_>], Fr, usize) -> Vec<Fr> + 'a;
+pub(crate) type Multiply<'a> = dyn Fn(&[Factor<'_>], Fr, usize) -> Result<Vec<Fr>, ProveError> + 'a;
 
 /// Who computes the products, and who commits to them.
 pub(crate) struct How<'a> {
     pub(crate) multiply: &'a Multiply<'a>,
-    pub(crate) commit: &'a dyn Fn(&[Fr]) -> G1,
+    pub(crate) commit: &'a dyn Fn(&[Fr]) -> Result<G1, ProveError>,
 }
 
 /// `first`, then each row's ratio `Π_j (p_j + β·δ^j·ω^i + γ) / (p_j + β·s_j + γ)` multiplied on, for `rows` rows.
@@ -107,12 +107,12 @@ pub(crate) fn commit_products<'c, R: RngCore>(
                 gamma,
             })
             .collect();
-        let mut product = (how.multiply)(&factors, last, usable);
+        let mut product = (how.multiply)(&factors, last, usable)?;
         last = product[usable];
         product.extend((usable + 1..n).map(|_| Fr::random(&mut *rng)));
         // In step with halo2's prover, see the advice columns.
         let _ = Fr::random(&mut *rng);
-        let point = (how.commit)(&product).to_affine();
+        let point = (how.commit)(&product)?.to_affine();
         let written = transcript.write_point(point);
         written.map_err(|_| ProveError::Identity {
             what: format!("permutation product {set}"),

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Commits to columns by their values on the domain.
-pub(crate) type Commit<'a> = dyn Fn(&[&[Fr]]) -> Vec<G1> + Send + Sync + 'a;
+pub(crate) type Commit<'a> = dyn Fn(&[&[Fr]]) -> Result<Vec<G1>, ProveError> + Send + Sync + 'a;
 
 /// How the witness is collected.
 #[derive(Clone, Copy)]
@@ -188,7 +188,7 @@ impl<R: RngCore> Collector<'_, R> {
             let _ = Fr::random(&mut *self.rng);
         }
         let values: Vec<&[Fr]> = columns.iter().map(|c| &self.advice[*c][..]).collect();
-        let commitments = (self.commit)(&values);
+        let commitments = (self.commit)(&values)?;
         let mut affine = vec![G1Affine::default(); commitments.len()];
         G1::batch_normalize(&commitments, &mut affine);
         for (point, column) in affine.into_iter().zip(columns) {

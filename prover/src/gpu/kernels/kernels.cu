@@ -1,0 +1,10 @@
+// All kernels as one translation unit.
+#include "platform.cuh"
+#include "field.cuh"
+#include "curve.cuh"
+#include "column.cuh"
+#include "scan.cu"
+#include "ntt.cu"
+#include "poly.cu"
+#include "plan.cu"
+#include "msm.cu"
