@@ -45,7 +45,7 @@ fn signed(word: &[u8; 32]) -> [u8; 32] {
     let mut out = [0; 32];
     let mut borrow = 1i32;
     for i in (0..32).rev() {
-        let double = 2 * i32::from(HALF[i]) + i32::from(borrow);
+        let double = 2 * i32::from(HALF[i]) + borrow;
         let difference = i32::from(word[i]) - double;
         out[i] = difference.rem_euclid(256) as u8;
         borrow = -difference.div_euclid(256);

@@ -554,7 +554,7 @@ impl Builder<'_> {
     ) -> Result<Vec<f32>, ImportError> {
         let item = values.len() / self.batch();
         if item == 0
-            || values.len() % self.batch() != 0
+            || !values.len().is_multiple_of(self.batch())
             || values
                 .chunks_exact(item)
                 .any(|chunk| chunk != &values[..item])

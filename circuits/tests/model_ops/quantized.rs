@@ -344,7 +344,7 @@ fn random_network(seed: u64) -> Onnx {
     // Half of the networks have scales that are powers of two, with halves all over.
     let powers = draw(2) == 0;
     let mut onnx = Onnx::new().input("x", &[0, 4, 6, 5]);
-    let mut scale = |i: i32, draw: &mut dyn FnMut(usize) -> usize| {
+    let scale = |i: i32, draw: &mut dyn FnMut(usize) -> usize| {
         let odd = if powers {
             1.0
         } else {

@@ -75,6 +75,9 @@ pub(super) fn elements(tensor: &TensorProto) -> Option<Vec<f64>> {
     (values.len() == len).then_some(values)
 }
 
+/// Integers as they are, and their scales.
+pub(super) type ScaledIntegers = (Vec<i64>, Vec<f32>);
+
 /// A constant of integers, less their zero points, with their scales.
 #[derive(Clone, Debug)]
 pub(super) struct IntegerConstant {
@@ -164,10 +167,7 @@ impl IntegerConstant {
     }
 
     /// The integers of a dequantized constant as they are, where those of a bias need more than 24 bits, and its scales.
-    pub(super) fn exact(
-        ctx: &Builder,
-        name: &str,
-    ) -> Result<Option<(Vec<i64>, Vec<f32>)>, ImportError> {
+    pub(super) fn exact(ctx: &Builder, name: &str) -> Result<Option<ScaledIntegers>, ImportError> {
         let Some(node) = ctx.integers.producer(name) else {
             return Ok(None);
         };
@@ -179,12 +179,10 @@ impl IntegerConstant {
             return Ok(None);
         }
         let scales = finite(&node, &*ctx.constant(&node, 1, "a scale")?)?;
-        if let Some(zeros) = ctx.optional(&node, 2, "a zero point")? {
-            if integers(&node, &zeros)?.iter().any(|&zero| zero != 0) {
-                return Err(
-                    node.form("a bias with a zero point is not supported; quantize it with 0")
-                );
-            }
+        if let Some(zeros) = ctx.optional(&node, 2, "a zero point")?
+            && integers(&node, &zeros)?.iter().any(|&zero| zero != 0)
+        {
+            return Err(node.form("a bias with a zero point is not supported; quantize it with 0"));
         }
         Ok(Some((integers(&node, &tensor)?, scales)))
     }
