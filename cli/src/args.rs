@@ -226,6 +226,10 @@ pub struct Compare {
     /// Compare this compiled model, outputs only, instead of quantizing the ONNX model anew
     #[arg(long, value_name = "FILE")]
     pub compiled: Option<PathBuf>,
+    /// For a quantized model: what another runtime computed for these inputs (.npz with arrays named like the outputs, .json);
+    /// each difference must follow from numbers near a half that float32 rounds to the other side
+    #[arg(long, value_name = "FILE", conflicts_with = "compiled")]
+    pub reference: Option<PathBuf>,
     /// Quantization, without --compiled; ranges are taken from the inputs where nothing else is given
     #[command(flatten)]
     pub quantization: Quantization,

@@ -5,6 +5,7 @@
 //! elements (reshape, transpose, concat, pad, ...) is one operator, [`Op::Rearrange`].
 
 mod activation;
+mod differences;
 mod dyadic;
 mod eval;
 mod fold;
@@ -14,6 +15,7 @@ mod integers;
 mod quantized;
 
 pub use activation::Activation;
+pub use differences::{Agreement, NEAR, NearTie, explain};
 pub(crate) use dyadic::ratio;
 pub use dyadic::{Dyadic, Rounded, Ties};
 pub use eval::{Integers, evaluate, run, trace};

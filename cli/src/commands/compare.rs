@@ -1,12 +1,14 @@
 //! `compare`: how far the integer model is from the float model on the user's own inputs.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
-use tensorseal_circuits::quantize::Noise;
+use tensorseal_circuits::{graph::Agreement, quantize::Noise};
 
 use crate::{
     CliError, Outcome, Result,
     args::{Compare, Optimize},
-    pipeline::{self, FloatModel, OutputError},
+    pipeline::{self, FloatModel, Item, OutputError},
     ui::{self, Table, Ui},
 };
 
@@ -19,6 +21,9 @@ pub fn run(args: &Compare, ui: &Ui) -> Result<Outcome> {
             "`{}` holds no input",
             args.input.display()
         )));
+    }
+    if let Some(path) = &args.reference {
+        return reference(&float, &items, path);
     }
     let (errors, layers) = if let Some(path) = &args.compiled {
         let compiled = pipeline::read_model(path)?;
@@ -61,6 +66,61 @@ pub fn run(args: &Compare, ui: &Ui) -> Result<Outcome> {
         report["layers"] = layers;
     }
     Ok(Outcome::new(text, report))
+}
+
+/// Every element of a quantized model's outputs against another runtime's.
+fn reference(float: &FloatModel, items: &[Item], path: &Path) -> Result<Outcome> {
+    let agreements = float.agreements(items, path)?;
+    let (mut equal, mut explained, mut differing) = (0, 0, 0);
+    let mut lines = Vec::new();
+    let mut differences = Vec::new();
+    for (at, agreement) in agreements.iter().enumerate() {
+        let (count, ties) = match agreement {
+            Agreement::Equal => {
+                equal += 1;
+                continue;
+            }
+            Agreement::NearTies { differing, ties } => (*differing, &ties[..]),
+            Agreement::Unexplained { differing } => (*differing, &[][..]),
+        };
+        differing += count;
+        explained += usize::from(!ties.is_empty());
+        let told: Vec<String> = ties
+            .iter()
+            .map(|tie| {
+                format!(
+                    "element {} of `{}` lies {:.1e} steps from a half",
+                    tie.element, tie.node, tie.margin
+                )
+            })
+            .collect();
+        let why = if told.is_empty() {
+            "not explained by any two near-ties".to_owned()
+        } else {
+            told.join(", ")
+        };
+        lines.push(format!("  input {at}: {count} differ; {why}"));
+        let ties: Vec<Value> = ties
+            .iter()
+            .map(|tie| json!({ "node": tie.node, "element": tie.element, "margin": tie.margin }))
+            .collect();
+        differences.push(json!({ "input": at, "differing": count, "near_ties": ties }));
+    }
+    let unexplained = agreements.len() - equal - explained;
+    let text = format!(
+        "{}: outputs of {} inputs: {equal} equal, {explained} differ by near-ties, {unexplained} differ otherwise\n{}",
+        float.name(),
+        agreements.len(),
+        lines.join("\n")
+    );
+    Ok(Outcome {
+        text: text.trim_end().to_owned(),
+        json: json!({
+            "model": float.name(), "items": agreements.len(), "equal": equal, "near_ties": explained,
+            "unexplained": unexplained, "differing_elements": differing, "differences": differences,
+        }),
+        accepted: unexplained == 0,
+    })
 }
 
 fn output_json(error: &OutputError) -> Value {

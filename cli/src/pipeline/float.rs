@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use tensorseal_circuits::{
     executor,
-    graph::{Graph, Op},
+    graph::{self, Agreement, Graph, Op},
     model::Port,
     onnx::{self, ImportOptions, Reference},
     ports,
@@ -219,6 +219,39 @@ impl FloatModel {
     pub fn layers(&self, quantized: &Quantized, items: &[Item]) -> Result<Vec<Noise>> {
         quantize::compare(&self.graph, &quantized.model, &quantized.trace, items)
             .map_err(|why| CliError::input(format!("comparing `{}`", self.name()), why))
+    }
+
+    /// Compares the exact outputs of a quantized model with those of another runtime, in a file of arrays named like the
+    /// outputs.
+    pub fn agreements(&self, items: &[Item], path: &Path) -> Result<Vec<Agreement>> {
+        if !self.graph.is_exact() || self.graph.batch != 1 {
+            return Err(CliError::Input(format!(
+                "`{}` is no model of quantized operators alone, in a batch of one; --reference is for those",
+                self.name()
+            )));
+        }
+        let spec = |output: &graph::Output| InputSpec {
+            name: output.name.clone(),
+            shape: self.graph.nodes[output.node].shape.clone(),
+        };
+        let specs: Vec<InputSpec> = self.graph.outputs.iter().map(spec).collect();
+        let theirs = load_items(&specs, path)?;
+        if theirs.len() != items.len() {
+            return Err(CliError::Input(format!(
+                "`{}` holds outputs of {} inputs; there are {}",
+                path.display(),
+                theirs.len(),
+                items.len()
+            )));
+        }
+        let pairs = items.iter().zip(&theirs);
+        Ok(pairs
+            .map(|(item, theirs)| {
+                let inputs: Vec<&[f32]> = item.iter().map(Vec::as_slice).collect();
+                let theirs: Vec<&[f32]> = theirs.iter().map(Vec::as_slice).collect();
+                graph::explain(&self.graph, &inputs, &theirs)
+            })
+            .collect())
     }
 
     /// Compares every output of the integer model with the float model's.
