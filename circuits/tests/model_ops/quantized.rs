@@ -5,6 +5,7 @@ use std::{fs, path::PathBuf};
 use tensorseal_circuits::{
     executor,
     graph::{self, Graph, IntegerTensor, NodeId, integer_tensors},
+    layout::{LayoutError, Optimize, Shown, Visibility, choose},
     model::{Kind, Model},
     onnx::{self, ImportOptions},
     ports,
@@ -252,6 +253,20 @@ fn float_layers_may_stand_around_quantized_ones() {
         }
     }
     circuit_agrees(&model, &samples[0]);
+}
+
+#[test]
+fn hashed_sides_of_quantized_models_are_refused() {
+    let model = compile(&import("sums"));
+    let shifted = compile(&import("cnn_qop_u8u8"));
+    let hashed = Visibility {
+        input: Shown::Hashed,
+        output: Shown::Public,
+    };
+    // Its sums are not shifted, so that any profile does.
+    assert!(choose(&model, Optimize::Balanced, hashed).is_ok());
+    let refused = choose(&shifted, Optimize::Balanced, hashed);
+    assert!(matches!(refused, Err(LayoutError::HashShift { shift: 40 })));
 }
 
 /// What has no exact integers is refused, with what would do.
