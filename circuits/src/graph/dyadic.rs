@@ -47,11 +47,11 @@ impl Dyadic {
             return None;
         }
         let bits = value.to_bits();
-        let (exponent, fraction) = ((bits >> 23 & 0xff) as i32, i64::from(bits & 0x7f_ffff));
+        let (exponent, fraction) = (((bits >> 23) & 0xff) as i32, i64::from(bits & 0x7f_ffff));
         let (m, exponent) = if exponent == 0 {
             (fraction, -149)
         } else {
-            (fraction | 1 << 23, exponent - 150)
+            (fraction | (1 << 23), exponent - 150)
         };
         if m == 0 {
             return Some(Dyadic { m: 0, e: 0 });

@@ -54,8 +54,14 @@ pub fn choose(
     match (best, failure) {
         (Some((_, layout)), _) => Ok(layout),
         (None, Some(e)) => Err(e),
-        (None, None) => check_shift(model, &Profile::default())
-            .map(|()| unreachable!("the default profile would have been tried")),
+        (None, None) => {
+            let unhashed = |p: &Profile| !p.hash && check_shift(model, p).is_ok();
+            if visibility.hashes() && ALL.iter().any(unhashed) {
+                return Err(LayoutError::HashShift { shift: model.shift });
+            }
+            check_shift(model, &Profile::default())
+                .map(|()| unreachable!("the default profile would have been tried"))
+        }
     }
 }
 

@@ -38,6 +38,14 @@ pub enum LayoutError {
         /// The profile.
         profile: String,
     },
+    /// A side is hashed, and no profile that hashes holds the model's remainders.
+    #[error(
+        "the model shifts by {shift} bits, as quantized models do, and no profile that hashes holds remainders of them; make inputs and outputs public or private"
+    )]
+    HashShift {
+        /// The model's shift.
+        shift: u32,
+    },
     /// A lookup table is out of reach.
     #[error(
         "the table of {function} needs {rows} rows, more than any circuit has; lower --bits or rescale the model"

@@ -5,6 +5,7 @@ use std::{fs, path::PathBuf};
 use tensorseal_circuits::{
     executor,
     graph::{self, Agreement, Graph, IntegerTensor, NodeId, integer_tensors},
+    layout::{LayoutError, Optimize, Shown, Visibility, choose},
     model::{Kind, Model},
     onnx::{self, ImportOptions},
     ports,
@@ -272,6 +273,20 @@ fn float_layers_may_stand_around_quantized_ones() {
     circuit_agrees(&model, &samples[0]);
 }
 
+#[test]
+fn hashed_sides_of_quantized_models_are_refused() {
+    let model = compile(&import("sums"));
+    let shifted = compile(&import("cnn_qop_u8u8"));
+    let hashed = Visibility {
+        input: Shown::Hashed,
+        output: Shown::Public,
+    };
+    // Its sums are not shifted, so that any profile does.
+    assert!(choose(&model, Optimize::Balanced, hashed).is_ok());
+    let refused = choose(&shifted, Optimize::Balanced, hashed);
+    assert!(matches!(refused, Err(LayoutError::HashShift { shift: 40 })));
+}
+
 /// What has no exact integers is refused, with what would do.
 #[test]
 fn other_forms_are_refused() {
@@ -483,5 +498,46 @@ fn random_networks_are_exact() {
             let sample = vec![Numbers(seed).take(batch * 120)];
             circuit_agrees(&model, &sample);
         }
+    }
+}
+
+/// A multiplier of 43 fractional bits: remainders of six limbs.
+#[test]
+fn fine_multipliers_take_six_limbs() {
+    let mut numbers = Numbers(3);
+    let weights: Vec<i32> = (0..64 * 3)
+        .map(|_| (numbers.next() * 127.0) as i32)
+        .collect();
+    let onnx = Onnx::new()
+        .input("x", &[1, 64])
+        .floats("xs", &[], vec![1.0 / 128.0])
+        .typed("xz", &[], DataType::Uint8, &[128])
+        .node("QuantizeLinear", &["x", "xs", "xz"], "q")
+        .typed("w", &[64, 3], DataType::Int8, &weights)
+        .floats("ws", &[], vec![0.000_731])
+        .typed("wz", &[], DataType::Int8, &[0])
+        .floats("ys", &[], vec![3.7])
+        .typed("yz", &[], DataType::Uint8, &[9])
+        .node(
+            "QLinearMatMul",
+            &["q", "xs", "xz", "w", "ws", "wz", "ys", "yz"],
+            "y",
+        )
+        .output("y");
+    let graph = onnx::import(&onnx.bytes(), &ImportOptions::default()).unwrap();
+    let model = compile(&graph);
+    assert_eq!(model.shift, 48);
+    for sign in [1.0, -1.0] {
+        // The greatest sum of the first column, with all its signs.
+        let column = weights.iter().step_by(3);
+        let x: Vec<f32> = column.map(|&w| sign * w.signum() as f32).collect();
+        let sample = vec![x];
+        let q = &integer_tensors(&graph, &[&sample[0]], &[])
+            .pop()
+            .unwrap()
+            .values;
+        assert_eq!(&run(&model, &sample), q);
+        assert_eq!(q[0], 9 + sign as i64);
+        circuit_agrees(&model, &sample);
     }
 }
