@@ -250,6 +250,7 @@ pub(crate) fn layer_kinds() -> Vec<Model> {
         strided(),
         residual(),
         mapped(),
+        contracted(),
     ]
 }
 
@@ -321,6 +322,57 @@ fn residual() -> Model {
         SIGNED,
     );
     b.finish(mean, 2)
+}
+
+/// Two rows times two columns of three, both computed, laid out as `quantize/lower/contract.rs` does.
+fn contracted() -> Model {
+    let mut b = Builder::new("product of computed matrices", 7, (1, 2, 2, 3));
+    let (term, shape) = b.conv(0, 1, (1, 1, 1, 0, 1));
+    let rows = b.push(vec![term], shape, SIGNED);
+    let conv = |cin: usize, kernel: (usize, usize), above: usize, groups: usize, weights| {
+        Op::Conv(Conv {
+            cin,
+            cout: 2,
+            kernel,
+            stride: (1, 1),
+            dilation: (1, 1),
+            pads: (above, 0, above, 0),
+            groups,
+            weights,
+        })
+    };
+    let term = |source: NodeId, op: Op| Term {
+        source,
+        channel: 0,
+        op,
+    };
+    let of = |h: usize, w: usize| Shape { n: 1, c: 2, h, w };
+    let weights = b.weights(8, 4);
+    let columns = vec![term(0, conv(2, (2, 1), 0, 1, weights))];
+    let columns = b.push(columns, of(1, 3), SIGNED);
+    let half = 1 << 15;
+    let square = Table::Lut {
+        lo: -8,
+        values: (-8..=8).map(|v| v * v / 9).collect(),
+    };
+    let mut squares = Vec::new();
+    for sign in [1, -1] {
+        let terms = vec![
+            term(rows, conv(1, (1, 1), 0, 1, vec![half; 2])),
+            term(columns, conv(2, (2, 1), 1, 2, vec![sign * half; 4])),
+        ];
+        let node = b.push(terms, of(2, 3), square.clone());
+        let pool = SumPool {
+            channels: 2,
+            kernel: (1, 3),
+            stride: (1, 3),
+            pads: (0, 0, 0, 0),
+            multiplier: sign * 20_000,
+        };
+        squares.push(term(node, Op::SumPool(pool)));
+    }
+    let sums = b.push(squares, of(2, 1), SIGNED);
+    b.finish(sums, 2)
 }
 
 fn mapped() -> Model {
