@@ -17,7 +17,7 @@ use tensorseal_circuits::{
 };
 use tensorseal_prover::{ProveOptions, Srs, fast, keygen, verify};
 
-use super::model_support::{integers, run};
+use super::model_support::{Numbers, integers, run};
 
 /// A model, its activation bits, and the error that its scores may have: a share of their greatest magnitude. Labels
 /// must be equal.
@@ -147,4 +147,41 @@ fn exported_models_agree_with_their_frameworks_and_are_proved() {
         assert!(layout.k <= 14, "{name}");
     }
     assert!(faults.is_empty(), "{faults:?}");
+}
+
+/// Changed bytes of classical models: an error, or a model that quantizes or says why not.
+#[test]
+fn changed_bytes_of_classical_models_cause_no_panic() {
+    for name in [
+        "random_forest",
+        "xgboost",
+        "lightgbm",
+        "logistic",
+        "svm",
+        "svr",
+    ] {
+        let original = Fixture::open(name).onnx;
+        let mut numbers = Numbers(3);
+        let mut at = |n: usize| ((numbers.next() + 1.0) / 2.0 * n as f32) as usize % n;
+        for _ in 0..400 {
+            let mut bytes = original.clone();
+            for _ in 0..1 + at(4) {
+                let place = at(bytes.len());
+                bytes[place] ^= 1 << at(8);
+            }
+            match onnx::import(&bytes, &ImportOptions::default()) {
+                Ok(graph) => {
+                    let calibration = Calibration::random(&graph);
+                    let _ = quantize::quantize(&graph, &calibration, &QuantizeOptions::default());
+                }
+                Err(error) => {
+                    let message = error.to_string();
+                    assert!(
+                        !message.contains("the import broke off"),
+                        "{name}: {message}"
+                    );
+                }
+            }
+        }
+    }
 }
