@@ -48,7 +48,8 @@ fn outputs_of_another_runtime_are_compared() {
             .map(|i| (i * (37 + seed) % 101) as f32 / 50.0 - 1.0)
             .collect()
     };
-    let input = serde_json::json!({ "input_data": [[values(0), values(1)].concat()] }).to_string();
+    let both = [values(0), values(1)].concat();
+    let input = serde_json::json!({ "input_data": [both] }).to_string();
     folder.write("x.json", input.as_bytes());
     folder.json(&["run", &onnx, "--input", "x.json", "--output", "theirs.npy"]);
     let compare = ["compare", &onnx, "--input", "x.json", "--reference"];

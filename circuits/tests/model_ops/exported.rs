@@ -25,6 +25,7 @@ const CASES: &[(&str, u32, f64)] = &[
     ("resnet", 8, 0.02),
     ("mobilenet", 8, 0.06),
     ("unet", 8, 0.01),
+    ("lstm", 8, 0.1),
     ("random_forest", 8, 1e-6),
     ("xgboost", 10, 0.002),
     ("lightgbm", 8, 0.02),
