@@ -261,6 +261,83 @@ fn survives(bytes: &[u8]) {
     }
 }
 
+/// Elements of a graph beyond which a survivor is only imported.
+const QUANTIZED_ELEMENTS: usize = 1 << 18;
+
+fn imports(bytes: &[u8]) {
+    let options = ImportOptions::default();
+    if let Ok(graph) = onnx::import(bytes, &options) {
+        let elements: usize = graph
+            .nodes
+            .iter()
+            .map(|node| node.shape.iter().product::<usize>())
+            .sum();
+        if elements <= QUANTIZED_ELEMENTS {
+            let calibration = tensorseal_circuits::quantize::Calibration::random(&graph);
+            let options = Default::default();
+            let _ = tensorseal_circuits::quantize::quantize(&graph, &calibration, &options);
+        }
+    }
+}
+
+/// All `.onnx` files below a folder, sorted.
+fn models(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(models(&path));
+        } else if path.extension().is_some_and(|e| e == "onnx") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The committed models, or those of the folder `ONNX_MODELS`, as they are and with bytes changed: `ONNX_MUTANTS` times in
+/// all. What comes of them is a model or an error.
+#[test]
+fn models_of_all_kinds_and_their_mutants_never_panic() {
+    let fixtures = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+    let folder = std::env::var_os("ONNX_MODELS").map_or(fixtures, Into::into);
+    let mutants: usize = std::env::var("ONNX_MUTANTS")
+        .ok()
+        .map_or(200, |count| count.parse().unwrap());
+    let files: Vec<Vec<u8>> = models(&folder)
+        .iter()
+        .map(|path| std::fs::read(path).unwrap())
+        .collect();
+    assert!(!files.is_empty(), "no models in {}", folder.display());
+    if folder.ends_with("fixtures") {
+        // The conformance tests run the small ones.
+        files
+            .iter()
+            .filter(|f| f.len() > 20_000)
+            .for_each(|f| imports(f));
+    } else {
+        files.iter().for_each(|f| imports(f));
+    }
+    let mut state = 7u64;
+    let mut draw = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for mutant in 0..mutants {
+        let mut bytes = files[mutant * files.len() / mutants.max(1)].clone();
+        for _ in 0..=draw(4) {
+            let at = draw(bytes.len());
+            bytes[at] = draw(256) as u8;
+        }
+        if draw(4) == 0 {
+            bytes.truncate(draw(bytes.len()));
+        }
+        imports(&bytes);
+    }
+}
+
 #[test]
 fn every_truncation_is_an_error_or_a_model() {
     let bytes = victim();

@@ -25,7 +25,7 @@ const CASES: &[(&str, u32, f64)] = &[
     ("resnet", 8, 0.02),
     ("mobilenet", 8, 0.06),
     ("unet", 8, 0.01),
-    ("lstm", 8, 0.1),
+    ("lstm", 8, 0.06),
     ("random_forest", 8, 1e-6),
     ("xgboost", 10, 0.002),
     ("lightgbm", 8, 0.02),
@@ -145,7 +145,7 @@ fn exported_models_agree_with_their_frameworks_and_are_proved() {
         if error > bound || wrong > 0 {
             faults.push(name);
         }
-        assert!(layout.k <= 14, "{name}");
+        assert!(layout.k <= 15, "{name}");
     }
     assert!(faults.is_empty(), "{faults:?}");
 }

@@ -177,7 +177,7 @@ fn outputs_are_those_of_onnx_runtime() {
 fn differences_are_explained_by_near_ties_alone() {
     let case = Case::new("powers_of_two");
     let (mut explained, mut unexplained) = (0, 0);
-    for sample in case.samples.iter().take(40) {
+    for sample in &case.samples {
         let inputs = [&sample[0][..]];
         let (exact, tensors) = case.outputs(sample, &[]);
         let explain = |theirs: &[i64]| graph::explain(&case.graph, &inputs, &[&case.reals(theirs)]);
@@ -188,7 +188,7 @@ fn differences_are_explained_by_near_ties_alone() {
                 .filter(|(_, m)| **m == 0.0)
                 .map(|(i, _)| (tensor.node, i))
         });
-        for tie in ties.take(4) {
+        for tie in ties.take(8) {
             let (other, _) = case.outputs(sample, &[tie]);
             if other != exact {
                 let agreement = explain(&other);
@@ -203,8 +203,8 @@ fn differences_are_explained_by_near_ties_alone() {
         wrong[0] += if wrong[0] > 0 { -40 } else { 40 };
         unexplained += usize::from(explain(&wrong) == Agreement::Unexplained { differing: 1 });
     }
-    assert!(explained > 10, "{explained}");
-    assert!(unexplained > 30, "{unexplained}");
+    assert!(explained > 8, "{explained}");
+    assert!(unexplained > 150, "{unexplained}");
 }
 
 /// Of means with one scale in front and behind, ONNX Runtime rounds exact halves by the errors of its float32 sums.
