@@ -303,7 +303,7 @@ fn models_of_all_kinds_and_their_mutants_never_panic() {
     let folder = std::env::var_os("ONNX_MODELS").map_or(fixtures, Into::into);
     let mutants: usize = std::env::var("ONNX_MUTANTS")
         .ok()
-        .map_or(200, |count| count.parse().unwrap());
+        .map_or(10_000, |count| count.parse().unwrap());
     let files: Vec<Vec<u8>> = models(&folder)
         .iter()
         .map(|path| std::fs::read(path).unwrap())

@@ -77,7 +77,7 @@ pub struct Found {
     pub rows: usize,
     /// Signal-to-noise ratio of its outputs, in decibels.
     pub decibels: f64,
-    /// By how much the outputs' noise grows with the tensor at [`PROBE`] bits, over their signal.
+    /// By how much the outputs' noise grows with the tensor at 6 bits, over their signal.
     pub sensitivities: Vec<(String, f64)>,
 }
 
