@@ -4,7 +4,7 @@
 //! comes back are points and values.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -13,16 +13,17 @@ use halo2_proofs::{
     halo2curves::bn256::{Fr, G1, G1Affine},
     poly::EvaluationDomain,
 };
+use rayon::prelude::*;
 use tracing::debug_span;
 
 use super::{
-    column::DeviceColumn,
+    column::{DeviceColumn, Packed},
     device::{
         Buffer, Device, Slice,
         launch::{self, ColumnView, Program, ScalarValues, Terms, add_scaled},
     },
     error::GpuError,
-    msm::{self, ELEMENT_BITS, msm},
+    msm::{self, DIGITS, ELEMENT_BITS, Pending},
     need::{AT_A_TIME, PLAN_THREADS},
     ntt::{Subgroup, Transform},
     scan,
@@ -131,19 +132,30 @@ impl Gpu {
     }
 
     fn resident<'c>(&self, column: &'c Column<'_>) -> Result<Resident<'c>, GpuError> {
-        if let Some(kept) = column.resident.get() {
-            return Ok(if kept.is_on(&self.device) {
-                Resident::Kept(kept)
-            } else {
-                Resident::Own(DeviceColumn::new(&self.device, column, self.n)?)
-            });
+        self.resident_of(column, self.pack(column))
+    }
+
+    /// A column as it is to be uploaded, unless the device has it.
+    fn pack<'c>(&self, column: &'c Column<'_>) -> Option<Packed<'c>> {
+        let kept = column.resident.get();
+        let here = kept.is_some_and(|kept| kept.is_on(&self.device));
+        (!here).then(|| Packed::new(column, self.n))
+    }
+
+    fn resident_of<'c>(
+        &self,
+        column: &'c Column<'_>,
+        packed: Option<Packed<'_>>,
+    ) -> Result<Resident<'c>, GpuError> {
+        if let Some(packed) = packed {
+            let uploaded = DeviceColumn::new(&self.device, &packed, self.n)?;
+            // Another device keeps it, or somebody else was quicker.
+            if let Err(own) = column.resident.set(uploaded) {
+                return Ok(Resident::Own(own));
+            }
         }
-        let uploaded = DeviceColumn::new(&self.device, column, self.n)?;
-        Ok(match column.resident.set(uploaded) {
-            Ok(()) => Resident::Kept(column.resident.get().expect("it has just been set")),
-            // Somebody else was quicker.
-            Err(own) => Resident::Own(own),
-        })
+        let kept = column.resident.get().expect("it is there, or was just set");
+        Ok(Resident::Kept(kept))
     }
 
     fn coefficients<'p>(&self, polynomial: &'p Polynomial) -> Slice<'p, Fr> {
@@ -209,12 +221,33 @@ impl Gpu {
         Ok(coefficients)
     }
 
-    /// The sums of some jobs, by the place that each belongs to, in groups of like sizes.
-    fn add_sums(&self, jobs: &[(usize, msm::Sum<'_>)], sums: &mut [G1]) -> Result<(), GpuError> {
-        let own: Vec<msm::Sum<'_>> = jobs.iter().map(|(_, sum)| *sum).collect();
-        let values = msm(&self.device, self.table.all(), &own)?;
-        for ((place, _), value) in jobs.iter().zip(values) {
-            sums[*place] += value;
+    /// Has the parts of some columns' commitments computed, in groups of like sizes.
+    fn launch_sums(
+        &self,
+        columns: &[Resident<'_>],
+        first: usize,
+        launched: &mut Vec<(Vec<usize>, Pending)>,
+    ) -> Result<(), GpuError> {
+        // Integers by how many windows they need, short tails, and whole columns of elements.
+        let mut groups: BTreeMap<(bool, u32), (Vec<usize>, Vec<msm::Sum<'_>>)> = BTreeMap::new();
+        for (i, column) in columns.iter().enumerate() {
+            let [integers, elements] = column.sums();
+            let mut add = |key, sum| {
+                let (places, sums) = groups.entry(key).or_default();
+                places.push(first + i);
+                sums.push(sum);
+            };
+            if integers.values.len() > 0 && integers.bits > 0 {
+                add((false, integers.bits.div_ceil(8)), integers);
+            }
+            if elements.values.len() > 0 {
+                let whole = elements.values.len() == self.n;
+                add((true, u32::from(whole)), elements);
+            }
+        }
+        for (places, sums) in groups.into_values() {
+            let pending = msm::launch(&self.device, self.table.all(), &sums)?;
+            launched.push((places, pending));
         }
         Ok(())
     }
@@ -236,25 +269,26 @@ impl Backend for Gpu {
     }
 
     fn commit(&self, columns: &[&Column<'_>]) -> Result<Vec<G1>, GpuError> {
+        // On all cores, which must not wait for whoever has the device.
+        let mut packed: Vec<Option<Packed<'_>>> =
+            columns.par_iter().map(|column| self.pack(column)).collect();
         let _stage = self.lock();
-        let residents = columns.iter().map(|column| self.resident(column));
-        let residents: Vec<Resident<'_>> = residents.collect::<Result<_, _>>()?;
-        // Integers by how many windows they need, short tails, and whole columns of elements.
-        let mut groups: HashMap<(bool, u32), Vec<(usize, msm::Sum<'_>)>> = HashMap::new();
-        for (place, column) in residents.iter().enumerate() {
-            let [integers, elements] = column.sums();
-            if integers.values.len() > 0 && integers.bits > 0 {
-                let key = (false, integers.bits.div_ceil(8));
-                groups.entry(key).or_default().push((place, integers));
-            }
-            if elements.values.len() > 0 {
-                let key = (true, u32::from(elements.values.len() == self.n));
-                groups.entry(key).or_default().push((place, elements));
-            }
+        let mut launched = vec![];
+        let at_a_time = (DIGITS / self.n).max(1);
+        let parts = columns.chunks(at_a_time).zip(packed.chunks_mut(at_a_time));
+        for (part, (columns, packed)) in parts.enumerate() {
+            // These are uploaded while the sums of those before them are computed.
+            let residents = columns.iter().zip(packed);
+            let residents: Vec<Resident<'_>> = residents
+                .map(|(column, packed)| self.resident_of(column, packed.take()))
+                .collect::<Result<_, _>>()?;
+            self.launch_sums(&residents, part * at_a_time, &mut launched)?;
         }
         let mut sums = vec![G1::default(); columns.len()];
-        for jobs in groups.values() {
-            self.add_sums(jobs, &mut sums)?;
+        for (places, pending) in launched {
+            for (place, value) in places.into_iter().zip(pending.wait()?) {
+                sums[place] += value;
+            }
         }
         Ok(sums)
     }
@@ -262,7 +296,7 @@ impl Backend for Gpu {
     /// By the values on the domain: a transform costs less than a second set of bases.
     fn commit_polynomials(&self, polynomials: &[&Polynomial]) -> Result<Vec<G1>, GpuError> {
         let _stage = self.lock();
-        let mut commitments = Vec::with_capacity(polynomials.len());
+        let mut launched = vec![];
         for polynomials in polynomials.chunks(AT_A_TIME) {
             let mut values = self.unset(polynomials.len())?;
             let mut spare = self.unset(1)?;
@@ -282,9 +316,11 @@ impl Backend for Gpu {
                     first_base: 0,
                 })
                 .collect();
-            commitments.extend(msm(&self.device, self.table.all(), &sums)?);
+            launched.push(msm::launch(&self.device, self.table.all(), &sums)?);
         }
-        Ok(commitments)
+        let commitments = launched.into_iter().map(Pending::wait);
+        let commitments: Vec<Vec<G1>> = commitments.collect::<Result<_, _>>()?;
+        Ok(commitments.concat())
     }
 
     fn combine(
@@ -357,8 +393,12 @@ impl Backend for Gpu {
         x: Fr,
     ) -> Result<Vec<Fr>, GpuError> {
         let _stage = self.lock();
-        let value = |polynomial: &&Polynomial| scan::evaluate(self.coefficients(polynomial), x);
-        polynomials.iter().map(value).collect()
+        let mut values = Buffer::unset(&self.device, polynomials.len())?;
+        for (i, polynomial) in polynomials.iter().enumerate() {
+            let value = values.all_mut().slice_mut(i..i + 1);
+            scan::evaluate(self.coefficients(polynomial), x, value)?;
+        }
+        values.all().to_vec()
     }
 
     fn running_product(

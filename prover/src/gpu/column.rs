@@ -1,6 +1,6 @@
 //! Columns and polynomials in a device's memory.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use halo2_proofs::halo2curves::bn256::Fr;
 
@@ -31,42 +31,58 @@ pub(crate) struct DeviceColumn {
     n: usize,
 }
 
+/// A column in the bytes that a device gets.
+#[derive(Debug)]
+pub(crate) struct Packed<'c> {
+    head: Cow<'c, [u8]>,
+    width: u32,
+    /// Bits of the head's magnitudes.
+    bits: u32,
+    tail: Cow<'c, [Fr]>,
+}
+
+impl<'c> Packed<'c> {
+    /// Of a column of `n` rows.
+    pub(crate) fn new(column: &'c Column<'_>, n: usize) -> Self {
+        let Some((head, tail)) = column.narrow() else {
+            return Self {
+                head: Cow::Borrowed(&[]),
+                width: 1,
+                bits: 0,
+                tail: Cow::Owned(column.expand(n)),
+            };
+        };
+        let (width, head, bits) = match head {
+            Integers::Native(values) => {
+                let width = narrowest(values);
+                (width, Cow::Owned(cut(values, width)), bits(values))
+            }
+            Integers::B1(values) => (1, Cow::Borrowed(values.as_flattened()), bits(values)),
+            Integers::B2(values) => (2, Cow::Borrowed(values.as_flattened()), bits(values)),
+            Integers::B4(values) => (4, Cow::Borrowed(values.as_flattened()), bits(values)),
+            Integers::B8(values) => (8, Cow::Borrowed(values.as_flattened()), bits(values)),
+        };
+        Self {
+            head,
+            width,
+            bits,
+            tail: Cow::Borrowed(tail),
+        }
+    }
+}
+
 impl DeviceColumn {
     /// Uploads a column of `n` rows.
     pub(crate) fn new(
         device: &Arc<dyn Device>,
-        column: &Column<'_>,
+        packed: &Packed<'_>,
         n: usize,
     ) -> Result<Self, GpuError> {
-        let Some((head, tail)) = column.narrow() else {
-            let values = column.expand(n);
-            return Ok(Self {
-                head: Buffer::unset(device, 0)?,
-                width: 1,
-                bits: 0,
-                tail: Buffer::from_slice(device, &values)?,
-                n,
-            });
-        };
-        let (width, bits, head) = match head {
-            Integers::Native(values) => {
-                let width = narrowest(values);
-                let bytes: Vec<u8> = values
-                    .iter()
-                    .flat_map(|v| v.to_le_bytes().into_iter().take(width as usize))
-                    .collect();
-                (width, bits(values), Buffer::from_slice(device, &bytes)?)
-            }
-            Integers::B1(values) => (1, bits(values), upload(device, values)?),
-            Integers::B2(values) => (2, bits(values), upload(device, values)?),
-            Integers::B4(values) => (4, bits(values), upload(device, values)?),
-            Integers::B8(values) => (8, bits(values), upload(device, values)?),
-        };
         Ok(Self {
-            head,
-            width,
-            bits,
-            tail: Buffer::from_slice(device, tail)?,
+            head: Buffer::from_slice(device, &packed.head)?,
+            width: packed.width,
+            bits: packed.bits,
+            tail: Buffer::from_slice(device, &packed.tail)?,
             n,
         })
     }
@@ -115,15 +131,22 @@ impl DeviceColumn {
     }
 }
 
-fn upload<const W: usize>(
-    device: &Arc<dyn Device>,
-    values: &[[u8; W]],
-) -> Result<Buffer<u8>, GpuError> {
-    Buffer::from_slice(device, values.as_flattened())
-}
-
 fn bits<T: Integer>(values: &[T]) -> u32 {
     u64::BITS - largest(values).leading_zeros()
+}
+
+/// The low `width` bytes of each value.
+fn cut(values: &[i64], width: u32) -> Vec<u8> {
+    fn all<const W: usize>(values: &[i64], bytes: impl Fn(i64) -> [u8; W]) -> Vec<u8> {
+        let parts: Vec<[u8; W]> = values.iter().map(|v| bytes(*v)).collect();
+        parts.into_flattened()
+    }
+    match width {
+        1 => all(values, |v| (v as i8).to_le_bytes()),
+        2 => all(values, |v| (v as i16).to_le_bytes()),
+        4 => all(values, |v| (v as i32).to_le_bytes()),
+        _ => all(values, i64::to_le_bytes),
+    }
 }
 
 /// The fewest bytes that hold all values: 1, 2, 4 or 8.

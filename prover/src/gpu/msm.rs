@@ -24,7 +24,7 @@ use super::{
 pub(crate) const ELEMENT_BITS: u32 = 254;
 
 /// Digits that are sorted at a time, unless one sum alone has more.
-const DIGITS: usize = 1 << 24;
+pub(crate) const DIGITS: usize = 1 << 24;
 
 /// Sums over sorted lists: entries of a thread in the first list, where there are enough, and in those after it.
 const FIRST_RUN: std::ops::RangeInclusive<usize> = 4..=64;
@@ -69,49 +69,79 @@ pub(crate) fn working_bytes(n: usize, columns: usize) -> u64 {
         threads.min(THREADS as u64)
     };
     let point = size_of::<WidePoint>() as u64;
-    // Keys and bases; counts; buckets and what they are weighed to; two entries a thread, in lists that shrink by 4.
+    // Keys and bases; counts; buckets and what they are weighed to; two entries a thread, in lists that shrink by 4;
+    // the sums of all windows.
     8 * all
         + 5 * buckets
         + point * (buckets + buckets / 8)
         + 2 * (point + 4) * (2 * list + list / 2)
+        + point * (columns * number) as u64
         + (1 << 20)
 }
 
-/// The sums' values.
-pub(crate) fn msm(
+/// Sums that a device has been asked for.
+pub(crate) struct Pending {
+    /// Bits of a window, and windows of a sum.
+    width: u32,
+    windows: usize,
+    /// The weighted sums of the windows' buckets, for some sums at a time.
+    points: Vec<Buffer<WidePoint>>,
+}
+
+/// Has sums computed, and does not wait for them.
+pub(crate) fn launch(
     device: &Arc<dyn Device>,
     table: Slice<'_, G1Affine>,
     sums: &[Sum<'_>],
-) -> Result<Vec<G1>, GpuError> {
-    let mut values = Vec::with_capacity(sums.len());
-    let Some(count) = sums.iter().map(|sum| sum.values.len()).max() else {
-        return Ok(values);
-    };
+) -> Result<Pending, GpuError> {
+    let count = sums.iter().map(|sum| sum.values.len()).max().unwrap_or(1);
     let bits = sums.iter().map(|sum| sum.bits).max().unwrap_or(1);
-    let (width, number) = windows(count, bits);
+    let (width, windows) = windows(count, bits);
     let jobs: Vec<Scalars<'_>> = sums
         .iter()
         .map(|sum| Scalars {
             values: sum.values,
             first_base: sum.first_base,
-            windows: number,
+            windows,
         })
         .collect();
-    let at_a_time = (DIGITS / (count * number).max(1)).max(1);
-    for jobs in jobs.chunks(at_a_time) {
-        let points = batch(device, table, jobs, width)?;
-        for windows in points.chunks(number) {
-            let mut sum = G1::identity();
-            for point in windows.iter().rev() {
-                for _ in 0..width {
-                    sum = sum.double();
+    let at_a_time = (DIGITS / (count * windows).max(1)).max(1);
+    let points = jobs
+        .chunks(at_a_time)
+        .map(|jobs| batch(device, table, jobs, width))
+        .collect::<Result<_, _>>()?;
+    Ok(Pending {
+        width,
+        windows,
+        points,
+    })
+}
+
+impl Pending {
+    /// The sums' values.
+    pub(crate) fn wait(self) -> Result<Vec<G1>, GpuError> {
+        let mut values = vec![];
+        for buffer in &self.points {
+            let points = buffer.all().to_vec()?;
+            let points = points.iter().map(|point| {
+                narrow(point).ok_or_else(|| GpuError::OffCurve {
+                    device: buffer.all().device().name().to_owned(),
+                })
+            });
+            let points: Vec<G1> = points.collect::<Result<_, _>>()?;
+            values.extend(points.chunks(self.windows).map(|windows| {
+                let mut sum = G1::identity();
+                for point in windows.iter().rev() {
+                    for _ in 0..self.width {
+                        sum = sum.double();
+                    }
+                    sum += point;
                 }
-                sum += point;
-            }
-            values.push(sum);
+                sum
+            }));
         }
+        Ok(values)
     }
-    Ok(values)
 }
 
 /// The weighted sum of each window's buckets.
@@ -120,7 +150,7 @@ fn batch(
     table: Slice<'_, G1Affine>,
     scalars: &[Scalars<'_>],
     width: u32,
-) -> Result<Vec<G1>, GpuError> {
+) -> Result<Buffer<WidePoint>, GpuError> {
     let jobs = Jobs::new(device, scalars, width)?;
     let buckets = sum_buckets(device, table, &jobs)?;
     let half = 1 << (width - 1);
@@ -137,15 +167,7 @@ fn batch(
         point_sums(sums.all(), group as u32, next.all_mut())?;
         sums = next;
     }
-    let points = sums.all().to_vec()?;
-    points
-        .iter()
-        .map(|point| {
-            narrow(point).ok_or_else(|| GpuError::OffCurve {
-                device: device.name().to_owned(),
-            })
-        })
-        .collect()
+    Ok(sums)
 }
 
 /// The sum of the bases in each bucket.

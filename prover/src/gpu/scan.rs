@@ -56,14 +56,19 @@ pub(crate) fn invert(values: Slice<'_, Fr>, out: SliceMut<'_, Fr>) -> Result<(),
     launch::invert(values, runs(values.len()), out)
 }
 
-/// The value at `z` of the polynomial with these coefficients.
-pub(crate) fn evaluate(coefficients: Slice<'_, Fr>, z: Fr) -> Result<Fr, GpuError> {
-    let mut totals = Buffer::unset(coefficients.device(), runs(coefficients.len()))?;
-    division_total(coefficients, RUN, z, totals.all_mut())?;
-    if totals.len() > 1 {
-        return evaluate(totals.all(), z.pow_vartime([u64::from(RUN)]));
+/// Writes the value at `z` of the polynomial with these coefficients.
+pub(crate) fn evaluate(
+    coefficients: Slice<'_, Fr>,
+    z: Fr,
+    out: SliceMut<'_, Fr>,
+) -> Result<(), GpuError> {
+    let runs = runs(coefficients.len());
+    if runs == 1 {
+        return division_total(coefficients, RUN, z, out);
     }
-    Ok(totals.all().to_vec()?[0])
+    let mut totals = Buffer::unset(coefficients.device(), runs)?;
+    division_total(coefficients, RUN, z, totals.all_mut())?;
+    evaluate(totals.all(), z.pow_vartime([u64::from(RUN)]), out)
 }
 
 /// Replaces coefficients by those of the quotient by `X - z`, without remainder.

@@ -1,4 +1,4 @@
-//! The kernels compiled for this processor, which runs their threads one after another.
+//! The kernels compiled for this processor, which runs their threads one after another, in changing orders.
 
 use std::{
     collections::HashMap,
@@ -23,6 +23,8 @@ pub(crate) struct Emulated {
     peak: AtomicU64,
     /// Downloads until one is damaged.
     damage: AtomicU64,
+    /// Launches so far: each runs its threads in another order.
+    launches: AtomicU64,
     allocations: Mutex<HashMap<u64, Vec<u128>>>,
 }
 
@@ -68,6 +70,7 @@ impl Emulated {
             total: total.into(),
             peak: 0.into(),
             damage: u64::MAX.into(),
+            launches: 0.into(),
             allocations: Mutex::default(),
         })
     }
@@ -140,10 +143,11 @@ impl Device for Emulated {
         );
     }
 
-    unsafe fn upload(&self, address: u64, bytes: &[u8]) -> Result<(), GpuError> {
-        // SAFETY: an allocation holds the bytes.
+    fn place(&self, bytes: &[u8]) -> Result<u64, GpuError> {
+        let address = self.allocate(bytes.len())?;
+        // SAFETY: what has just been allocated.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
-        Ok(())
+        Ok(address)
     }
 
     unsafe fn download(&self, address: u64, bytes: &mut [u8]) -> Result<(), GpuError> {
@@ -179,8 +183,15 @@ impl Device for Emulated {
         // SAFETY: `KERNEL` declares all of them so.
         let function = unsafe { library().get::<Kernel>(kernel.as_bytes()) };
         let function = function.unwrap_or_else(|why| panic!("kernel {kernel}: {why}"));
-        // SAFETY: the caller's promise.
-        unsafe { function(arguments.as_mut_ptr()) };
+        let order = self.launches.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the kernels' own function, of this type.
+        let set = unsafe { library().get::<unsafe extern "C" fn(u64)>(b"set_thread_order") };
+        let set = set.expect("it is in the source");
+        // SAFETY: sets a variable of this thread; then the caller's promise.
+        unsafe {
+            set(order);
+            function(arguments.as_mut_ptr());
+        }
         Ok(())
     }
 }

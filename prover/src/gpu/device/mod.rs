@@ -39,12 +39,11 @@ pub(crate) trait Device: Debug + Send + Sync {
     fn allocate(&self, bytes: usize) -> Result<u64, GpuError>;
 
     /// # Safety
-    /// `address` is from [`allocate`](Self::allocate) and not yet released.
+    /// `address` is from [`allocate`](Self::allocate) or [`place`](Self::place) and not yet released.
     unsafe fn release(&self, address: u64);
 
-    /// # Safety
-    /// The bytes from `address` on belong to one allocation.
-    unsafe fn upload(&self, address: u64, bytes: &[u8]) -> Result<(), GpuError>;
+    /// Memory as from [`allocate`](Self::allocate) that holds these bytes, which may change once the call returns.
+    fn place(&self, bytes: &[u8]) -> Result<u64, GpuError>;
 
     /// # Safety
     /// The bytes from `address` on belong to one allocation.
@@ -123,7 +122,7 @@ impl<T> Debug for Buffer<T> {
 impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
         if self.address != 0 {
-            // SAFETY: allocated in `raw`, released only here.
+            // SAFETY: nobody else has it, and it is released only here.
             unsafe { self.device.release(self.address) }
         }
     }
@@ -138,12 +137,16 @@ impl<T: Plain> Buffer<T> {
         } else {
             device.allocate(bytes)?
         };
-        Ok(Self {
+        Ok(Self::at(device, len, address))
+    }
+
+    fn at(device: &Arc<dyn Device>, len: usize, address: u64) -> Self {
+        Self {
             device: device.clone(),
             address,
             len,
             values: PhantomData,
-        })
+        }
     }
 
     pub(crate) fn zeros(device: &Arc<dyn Device>, len: usize) -> Result<Self, GpuError> {
@@ -156,9 +159,13 @@ impl<T: Plain> Buffer<T> {
     }
 
     pub(crate) fn from_slice(device: &Arc<dyn Device>, values: &[T]) -> Result<Self, GpuError> {
-        let mut buffer = Self::unset(device, values.len())?;
-        buffer.all_mut().upload(values)?;
-        Ok(buffer)
+        let bytes = bytes_of(values);
+        let address = if bytes.is_empty() {
+            0
+        } else {
+            device.place(bytes)?
+        };
+        Ok(Self::at(device, values.len(), address))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -278,15 +285,6 @@ impl<'a, T: Plain> SliceMut<'a, T> {
             len: range.len(),
             values: PhantomData,
         }
-    }
-
-    pub(crate) fn upload(self, values: &[T]) -> Result<(), GpuError> {
-        assert_eq!(self.len, values.len());
-        if self.len > 0 {
-            // SAFETY: a slice lies within its buffer.
-            unsafe { self.device.upload(self.address, bytes_of(values))? };
-        }
-        Ok(())
     }
 
     pub(crate) fn copy_from(self, from: Slice<'_, T>) -> Result<(), GpuError> {

@@ -43,6 +43,7 @@ DEVICE void store(T* to, const T& value) {
 #else
 
 #include <cstring>
+#include <numeric>
 #include <tuple>
 #include <utility>
 
@@ -54,9 +55,15 @@ DEVICE void store(T* to, const T& value) {
 // The running thread's index, where the device computes it from its block's.
 static thread_local u64 current_thread;
 
-#define KERNEL(name, ...)                                                            \
-    static void name##_thread(u64 threads, __VA_ARGS__);                             \
-    extern "C" void name(void** arguments) { run(name##_thread, arguments); } \
+// Which order a launch's threads take: none may rely on one.
+static thread_local u64 thread_order;
+extern "C" void set_thread_order(u64 order) { thread_order = order; }
+
+// Also, as a device's modules know them, how many parameters there are, and the bytes of each.
+#define KERNEL(name, ...)                                                                                  \
+    static void name##_thread(u64 threads, __VA_ARGS__);                                                   \
+    extern "C" void name(void** arguments) { run(name##_thread, arguments); }                              \
+    extern "C" u32 name##_parameters(u32* bytes) { return parameters(name##_thread, bytes); }              \
     static void name##_thread(u64 threads, __VA_ARGS__)
 #define THREAD(index)                 \
     const u64 index = current_thread; \
@@ -67,14 +74,26 @@ template <class... Arguments, std::size_t... I>
 static void run_with(void (*kernel)(Arguments...), void** arguments, std::index_sequence<I...>) {
     std::tuple<Arguments...> values;
     (std::memcpy(static_cast<void*>(&std::get<I>(values)), arguments[I], sizeof(Arguments)), ...);
-    const u64 threads = std::get<0>(values);
     // A few too many, as on the device, where blocks are whole.
-    for (current_thread = 0; current_thread < threads + 3; current_thread++) std::apply(kernel, values);
+    const u64 threads = std::get<0>(values) + 3;
+    u64 stride = 2 * thread_order + 1;
+    while (std::gcd(stride, threads) > 1) stride += 2;
+    current_thread = thread_order % threads;
+    for (u64 i = 0; i < threads; i++) {
+        std::apply(kernel, values);
+        current_thread = (current_thread + stride) % threads;
+    }
 }
 
 template <class... Arguments>
 static void run(void (*kernel)(Arguments...), void** arguments) {
     run_with(kernel, arguments, std::index_sequence_for<Arguments...>{});
+}
+
+template <class... Arguments>
+static u32 parameters(void (*)(Arguments...), u32* bytes) {
+    ((*bytes++ = sizeof(Arguments)), ...);
+    return sizeof...(Arguments);
 }
 
 DEVICE u32 fetch_add(u32* counter, u32 value) {

@@ -16,7 +16,7 @@ use crate::gpu::{
         emulated::Emulated,
         launch::{ScalarValues, powers},
     },
-    msm::{ELEMENT_BITS, Sum, msm},
+    msm::{self, ELEMENT_BITS, Sum},
     ntt::{Subgroup, Transform},
     scan,
 };
@@ -109,7 +109,14 @@ fn measure(device: &Arc<dyn Device>, k: u32, runs: usize) -> Vec<Figure> {
         };
         add(
             operation,
-            median(runs, || drop(msm(device, table.all(), &[sum]).unwrap())),
+            median(runs, || {
+                drop(
+                    msm::launch(device, table.all(), &[sum])
+                        .unwrap()
+                        .wait()
+                        .unwrap(),
+                )
+            }),
         );
     }
     figures

@@ -1,19 +1,28 @@
 //! NVIDIA devices, by the driver's own interface.
 //!
 //! Driver and compiler (NVRTC) are libraries found at run time. What is compiled is kept on disk, by source and
-//! architecture. Everything runs in the device's default stream, so that operations keep their order.
+//! architecture. Operations keep their order: one stream computes, and what another copies beside it is waited for.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | `compiler` | machine code for an architecture |
+//! | `queue` | streams, and memory that uploads pass through |
+
+mod compiler;
+mod queue;
 
 use std::{
     collections::HashMap,
-    ffi::{CString, c_char, c_void},
-    path::PathBuf,
-    sync::Arc,
+    ffi::{CString, c_void},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use cudarc::{
-    driver::{CudaContext, DriverError, result, sys},
-    nvrtc,
-};
+use cudarc::driver::{CudaContext, DriverError, result, sys};
+
+#[cfg(test)]
+pub(crate) use compiler::compile;
+pub(crate) use compiler::{compiler, is_compiled};
+use queue::Queue;
 
 use super::{Device, Memory};
 use crate::gpu::{error::GpuError, source};
@@ -30,6 +39,8 @@ pub(crate) struct Cuda {
     name: String,
     context: Arc<CudaContext>,
     pool: sys::CUmemoryPool,
+    module: sys::CUmodule,
+    queue: Mutex<Queue>,
     functions: HashMap<&'static str, sys::CUfunction>,
 }
 
@@ -119,7 +130,7 @@ impl Cuda {
                 why: "it has no memory pools".into(),
             });
         }
-        let image = compiled(&arch)?;
+        let image = compiler::compiled(&arch)?;
         context
             .bind_to_thread()
             .map_err(failed(&name, "binding its context"))?;
@@ -133,7 +144,7 @@ impl Cuda {
                 .map_err(failed(&name, "its memory pool"))?;
             pool
         };
-        // SAFETY: an image that NVRTC made for this architecture. It is loaded for as long as the process runs.
+        // SAFETY: an image that NVRTC made for this architecture. It is loaded for as long as the device is open.
         let module = unsafe { result::module::load_data(image.as_ptr().cast()) };
         let module = module.map_err(failed(&name, "loading the kernels"))?;
         let mut functions = HashMap::new();
@@ -143,26 +154,64 @@ impl Cuda {
             let function = unsafe { result::module::get_function(module, symbol) };
             functions.insert(kernel, function.map_err(failed(&name, "finding a kernel"))?);
         }
+        let queue = Queue::new().map_err(failed(&name, "making streams"))?;
         Ok(Arc::new(Self {
             name,
             context,
             pool,
+            module,
+            queue: queue.into(),
             functions,
         }))
     }
 
-    /// The result of a call of the driver's in this thread.
+    /// The result of calls of the driver's in this thread. Calls that put something into a stream go one at a time.
     fn call<T>(
         &self,
         what: &'static str,
-        call: impl FnOnce() -> Result<T, DriverError>,
+        call: impl FnOnce(&mut Queue) -> Result<T, DriverError>,
     ) -> Result<T, GpuError> {
-        let result = self.context.bind_to_thread().and_then(|()| call());
+        let bound = self.context.bind_to_thread();
+        let result = bound.and_then(|()| call(&mut self.lock()));
         result.map_err(failed(&self.name, what))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // A panic leaves operations in the streams, which are waited for like others.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The result of an allocation.
+    fn allocated(
+        &self,
+        bytes: usize,
+        allocate: impl FnOnce(&mut Queue) -> Result<u64, DriverError>,
+    ) -> Result<u64, GpuError> {
+        let allocated = self.call("allocation", allocate);
+        match allocated {
+            Err(GpuError::Driver { code, .. }) if code.contains("OUT_OF_MEMORY") => {
+                Err(GpuError::OutOfMemory {
+                    device: self.name.clone(),
+                    bytes: bytes as u64,
+                    free: self.memory().map_or(0, |memory| memory.free),
+                })
+            }
+            other => other,
+        }
     }
 }
 
-const STREAM: sys::CUstream = std::ptr::null_mut();
+impl Drop for Cuda {
+    fn drop(&mut self) {
+        // Buffers keep their device, so that nothing is in use any more. What fails here has failed before.
+        let module = self.module;
+        let _ = self.call("closing", |queue| {
+            queue.close()?;
+            // SAFETY: loaded in `open`; its kernels have ended.
+            unsafe { result::module::unload(module) }
+        });
+    }
+}
 
 impl Device for Cuda {
     fn name(&self) -> &str {
@@ -170,7 +219,7 @@ impl Device for Cuda {
     }
 
     fn memory(&self) -> Result<Memory, GpuError> {
-        let (free, total) = self.call("its memory", || {
+        let (free, total) = self.call("its memory", |_| {
             result::ctx::synchronize()?;
             // SAFETY: the device's own pool; what is not in use goes back.
             unsafe { result::mem_pool::trim_to(self.pool, 0)? };
@@ -183,52 +232,52 @@ impl Device for Cuda {
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64, GpuError> {
-        // SAFETY: the default stream; whoever reads the memory has written it before.
-        let allocated = self.call("allocation", || unsafe {
-            result::malloc_async(STREAM, bytes)
-        });
-        match allocated {
-            Err(GpuError::Driver { code, .. }) if code.contains("OUT_OF_MEMORY") => {
-                Err(GpuError::OutOfMemory {
-                    device: self.name.clone(),
-                    bytes: bytes as u64,
-                    free: self.memory().map_or(0, |memory| memory.free),
-                })
-            }
-            other => other,
-        }
+        // SAFETY: a stream that exists; whoever reads the memory has written it before.
+        self.allocated(bytes, |queue| unsafe {
+            result::malloc_async(queue.compute(), bytes)
+        })
     }
 
     unsafe fn release(&self, address: u64) {
         // SAFETY: the caller's promise. A failure here is one of an earlier launch, which its download reports.
-        let _ = self.call("release", || unsafe { result::free_async(address, STREAM) });
+        let _ = self.call("release", |queue| unsafe {
+            result::free_async(address, queue.joined()?)
+        });
     }
 
-    unsafe fn upload(&self, address: u64, bytes: &[u8]) -> Result<(), GpuError> {
-        // SAFETY: the caller's promise; the bytes are read before the call returns.
-        self.call("upload", || unsafe {
-            result::memcpy_htod_sync(address, bytes)
+    fn place(&self, bytes: &[u8]) -> Result<u64, GpuError> {
+        let address = self.allocated(bytes.len(), |queue| {
+            // SAFETY: a stream that exists; the memory is written in that stream, next.
+            unsafe { result::malloc_async(queue.way(bytes.len()), bytes.len()) }
+        })?;
+        // SAFETY: an allocation of this length, by the stream that this length takes.
+        let copied = self.call("upload", |queue| unsafe { queue.upload(address, bytes) });
+        copied.map(|()| address).inspect_err(|_| {
+            // SAFETY: allocated above, and nobody has it.
+            unsafe { self.release(address) }
         })
     }
 
     unsafe fn download(&self, address: u64, bytes: &mut [u8]) -> Result<(), GpuError> {
-        // SAFETY: the caller's promise; the bytes are written before the call returns.
-        self.call("download", || unsafe {
-            result::memcpy_dtoh_sync(bytes, address)
+        // SAFETY: the caller's promise; the bytes are written when the stream is waited for.
+        self.call("download", |queue| unsafe {
+            let stream = queue.joined()?;
+            result::memcpy_dtoh_async(bytes, address, stream)?;
+            result::stream::synchronize(stream)
         })
     }
 
     unsafe fn clear(&self, address: u64, bytes: usize) -> Result<(), GpuError> {
         // SAFETY: the caller's promise.
-        self.call("clearing memory", || unsafe {
-            result::memset_d8_async(address, 0, bytes, STREAM)
+        self.call("clearing memory", |queue| unsafe {
+            result::memset_d8_async(address, 0, bytes, queue.joined()?)
         })
     }
 
     unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), GpuError> {
         // SAFETY: the caller's promise.
-        self.call("copying", || unsafe {
-            result::memcpy_dtod_async(to, from, bytes, STREAM)
+        self.call("copying", |queue| unsafe {
+            result::memcpy_dtod_async(to, from, bytes, queue.joined()?)
         })
     }
 
@@ -242,113 +291,15 @@ impl Device for Cuda {
         let blocks =
             u32::try_from(threads.div_ceil(BLOCK)).expect("launches are bounded by memory");
         // SAFETY: the caller's promise; the arguments are read before the call returns.
-        self.call(kernel, || unsafe {
+        self.call(kernel, |queue| unsafe {
             result::launch_kernel(
                 function,
                 (blocks, 1, 1),
                 (BLOCK as u32, 1, 1),
                 0,
-                STREAM,
+                queue.joined()?,
                 arguments,
             )
         })
-    }
-}
-
-/// Where compiled kernels are kept.
-fn cache(arch: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    let name = format!("kernels-{arch}-{}.cubin", source::hash(&[arch]));
-    Some(folder.join("tensorseal").join(name))
-}
-
-/// The kernels for an architecture, compiled now or before.
-fn compiled(arch: &str) -> Result<Vec<u8>, GpuError> {
-    let path = cache(arch);
-    if let Some(image) = path.as_ref().and_then(|path| std::fs::read(path).ok()) {
-        return Ok(image);
-    }
-    tracing::info!("compiling the kernels for {arch}, once; this takes some seconds");
-    let image = compile(arch)?;
-    if let Some(path) = path
-        && let Err(why) = keep(&path, &image)
-    {
-        tracing::warn!(
-            "{}: {why}; the kernels will be compiled again",
-            path.display()
-        );
-    }
-    Ok(image)
-}
-
-fn keep(path: &std::path::Path, image: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().expect("a file in a folder");
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    std::io::Write::write_all(&mut file, image)?;
-    file.persist(path)?;
-    Ok(())
-}
-
-/// Whether the kernels have been compiled for an architecture.
-pub(crate) fn is_compiled(arch: &str) -> bool {
-    cache(arch).is_some_and(|path| path.exists())
-}
-
-/// Whether NVIDIA's compiler is there.
-pub(crate) fn compiler() -> Result<(), GpuError> {
-    // SAFETY: opens a library of the system, as its users do.
-    if unsafe { nvrtc::sys::is_culib_present() } {
-        return Ok(());
-    }
-    Err(GpuError::NoLibrary {
-        library: "NVIDIA's run-time compiler (libnvrtc)",
-        mend: "it is part of the CUDA toolkit and of PyPI's nvidia-cuda-nvrtc; LD_LIBRARY_PATH must name its folder",
-    })
-}
-
-/// Compiles the kernels; needs no device.
-pub(crate) fn compile(arch: &str) -> Result<Vec<u8>, GpuError> {
-    compiler()?;
-    let refused = |log: String| GpuError::Compile {
-        arch: arch.to_owned(),
-        log,
-    };
-    let text = CString::new(source::source()).expect("source text has no zeros");
-    let program = nvrtc::result::create_program(&text, Some(c"kernels.cu"))
-        .map_err(|why| refused(why.to_string()))?;
-    let options = [format!("--gpu-architecture={arch}"), "--std=c++17".into()];
-    // SAFETY: the program is created above and destroyed below, and its text outlives it. Sizes are as it says.
-    unsafe {
-        let built = nvrtc::result::compile_program(program, &options);
-        let image = match built {
-            Err(why) => {
-                let log = nvrtc::result::get_program_log(program).unwrap_or_default();
-                let log: Vec<u8> = log
-                    .iter()
-                    .map(|c| *c as u8)
-                    .take_while(|c| *c != 0)
-                    .collect();
-                Err(refused(format!("{why}: {}", String::from_utf8_lossy(&log))))
-            }
-            Ok(()) => image(program).map_err(|why| refused(why.to_string())),
-        };
-        let _ = nvrtc::result::destroy_program(program);
-        image
-    }
-}
-
-/// # Safety
-/// The program has been compiled.
-unsafe fn image(program: nvrtc::sys::nvrtcProgram) -> Result<Vec<u8>, nvrtc::result::NvrtcError> {
-    let mut size = 0;
-    // SAFETY: the caller's promise; the image has as many bytes as is said.
-    unsafe {
-        nvrtc::sys::nvrtcGetCUBINSize(program, &raw mut size).result()?;
-        let mut image = vec![0u8; size];
-        nvrtc::sys::nvrtcGetCUBIN(program, image.as_mut_ptr().cast::<c_char>()).result()?;
-        Ok(image)
     }
 }
