@@ -14,7 +14,7 @@ use halo2_proofs::{
     poly::EvaluationDomain,
 };
 use rayon::prelude::*;
-use tracing::debug_span;
+use tracing::{debug_span, span::EnteredSpan};
 
 use super::{
     column::{DeviceColumn, Packed},
@@ -252,6 +252,14 @@ impl Gpu {
         Ok(())
     }
 
+    /// Ends a stage that nothing is downloaded in: where somebody measures it, its work counts as its own.
+    fn end(&self, stage: EnteredSpan) -> Result<(), GpuError> {
+        if stage.is_disabled() {
+            return Ok(());
+        }
+        self.device.wait()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, ()> {
         // What it guards is memory, which a panic gives back.
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
@@ -457,9 +465,9 @@ impl Backend for Gpu {
             .collect();
         let own_sums: Vec<&Sum<'_>> = own.iter().map(|source| &sums[source]).collect();
         let coefficients = self.all_sums(&own_sums)?;
-        drop(span);
+        self.end(span)?;
 
-        let _span = debug_span!("quotient").entered();
+        let span = debug_span!("quotient").entered();
         let program = Program::new(&self.device, plan)?;
         let threads = PLAN_THREADS.min(self.n);
         let mut registers = Buffer::unset(&self.device, program.scratch(threads))?;
@@ -519,6 +527,7 @@ impl Backend for Gpu {
                 add_scaled(back.all(), row[j], Some(powers.all()), piece.all_mut())?;
             }
         }
+        self.end(span)?;
         Ok(pieces.into_iter().map(Polynomial::Device).collect())
     }
 }

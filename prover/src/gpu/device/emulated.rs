@@ -173,6 +173,10 @@ impl Device for Emulated {
         Ok(())
     }
 
+    fn wait(&self) -> Result<(), GpuError> {
+        Ok(())
+    }
+
     unsafe fn launch(
         &self,
         kernel: &'static str,

@@ -59,6 +59,9 @@ pub(crate) trait Device: Debug + Send + Sync {
     /// The bytes from each address on belong to one allocation, and the two ranges are disjoint.
     unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), GpuError>;
 
+    /// Waits for all that has been asked for.
+    fn wait(&self) -> Result<(), GpuError>;
+
     /// Runs a kernel with at least as many threads as its first argument says.
     ///
     /// # Safety

@@ -281,6 +281,13 @@ impl Device for Cuda {
         })
     }
 
+    fn wait(&self) -> Result<(), GpuError> {
+        // SAFETY: a stream that exists.
+        self.call("waiting", |queue| unsafe {
+            result::stream::synchronize(queue.joined()?)
+        })
+    }
+
     unsafe fn launch(
         &self,
         kernel: &'static str,
