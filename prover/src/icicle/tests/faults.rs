@@ -80,12 +80,12 @@ fn every_call_may_fail() {
     imitation.fail(None, 0);
     attempt().unwrap();
     let calls = imitation.count("called");
-    assert!(calls > 100, "{calls}");
+    assert!(calls > 50, "{calls}");
     for after in 0..calls {
         let code = 1 + (after % 13) as i32;
         imitation.fail(Some(after), code);
         match attempt() {
-            // Memory is given back whether its device can be chosen or not, and need not be known.
+            // How much memory is free need not be known.
             Ok(_) => {}
             Err(why) => assert!(told(&why, code), "call {after}, {code}: {why}"),
         }

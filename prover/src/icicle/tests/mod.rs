@@ -1,5 +1,6 @@
 //! On a library of our own that has ICICLE's interface, and on ICICLE itself where `ICICLE_LIB_DIR` names it.
 
+mod columns;
 mod faults;
 mod proofs;
 
