@@ -9,39 +9,36 @@
 //! | `abi` | the types of its C interface |
 //! | `library` | its libraries, devices, memory and operations; all unsafe code |
 //! | `error` | what its functions return |
+//! | `sums` | commitments |
 //! | `need` | how much memory a key's proofs take |
 
 mod abi;
 mod error;
 mod library;
 mod need;
+mod sums;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use error::IcicleCode;
 pub(crate) use need::Need;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use ff::Field;
-use group::Group as _;
 use halo2_proofs::{
-    halo2curves::{
-        CurveExt as _,
-        bn256::{Fr, G1, G1Affine},
-    },
+    halo2curves::bn256::{Fr, G1, G1Affine},
     poly::EvaluationDomain,
 };
 use rayon::prelude::*;
 
 use self::{
-    abi::{Affine, Element, Projective, element, from_element},
+    abi::{Affine, Element, element},
     library::{Buffer, Device, Direction, Library},
 };
 use crate::{
-    backend::{Column, Engine, Host, Shape, Sum, Values, combine},
+    backend::{Column, Engine, Host, Shape, Sum, combine},
     gpu::{FoundDevice, GpuError, device::Memory},
-    small::{Integer, Integers, each_width},
     srs::powers,
 };
 
@@ -54,9 +51,6 @@ const KINDS: [&str; 3] = ["CUDA", "METAL", "VULKAN"];
 /// Polynomials that are transformed at a time.
 const AT_A_TIME: usize = 8;
 
-/// Scalars that are summed at a time: more of them only take memory, and fewer leave a device idle.
-const SCALARS_AT_A_TIME: usize = 1 << 21;
-
 /// An opened device.
 #[derive(Clone, Debug)]
 pub(crate) struct Opened(Arc<Device>);
@@ -66,7 +60,8 @@ impl Opened {
     /// folder `ICICLE_LIB_DIR`, or else where the system has them.
     pub(crate) fn from_environment() -> Result<Self, GpuError> {
         let folder = std::env::var_os("ICICLE_LIB_DIR");
-        let kind = std::env::var("ICICLE_DEVICE").ok();
+        let kind = std::env::var_os("ICICLE_DEVICE");
+        let kind = kind.as_ref().map(|kind| kind.to_string_lossy());
         Self::new(folder.as_deref().map(Path::new), kind.as_deref())
     }
 
@@ -148,7 +143,7 @@ impl Icicle {
     ) -> Result<Self, GpuError> {
         let device = &opened.0;
         device.prepare_transforms(domain.k())?;
-        let bases: Vec<Affine> = g_lagrange.par_iter().map(affine).collect();
+        let bases: Vec<Affine> = g_lagrange.par_iter().map(sums::affine).collect();
         let n = g_lagrange.len();
         let all = |base: Fr| {
             let powers: Vec<Element> = powers(base, n).par_iter().map(element).collect();
@@ -172,102 +167,9 @@ impl Icicle {
     }
 }
 
-/// Which sums are asked for together: those over the same rows, from a first one to the end, with as many bits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Group {
-    first: usize,
-    /// 0 for elements, which have all.
-    bits: u32,
-}
-
-/// What is summed of a column.
-enum Scalars<'c> {
-    /// Small integers in the first rows, zeros in the others, all with something added that leaves none negative.
-    Integers { values: Integers<'c>, added: u64 },
-    /// What field elements stand for.
-    Elements(&'c [Fr]),
-}
-
-impl Scalars<'_> {
-    fn write(&self, out: &mut [Element]) {
-        match self {
-            Self::Integers { values, added } => {
-                let (head, rest) = out.split_at_mut(values.len());
-                each_width!(values, values => {
-                    let sums = values.iter().map(|v| added.wrapping_add_signed(v.get()));
-                    head.iter_mut().zip(sums).for_each(|(out, sum)| *out = [sum, 0, 0, 0]);
-                });
-                rest.fill([*added, 0, 0, 0]);
-            }
-            Self::Elements(values) => {
-                let rows = out.iter_mut().zip(*values);
-                rows.for_each(|(out, value)| *out = element(value));
-            }
-        }
-    }
-}
-
 impl Transforms {
     fn n(&self) -> usize {
         1 << self.k
-    }
-
-    /// The sums that commitments to some columns consist of, each with its column's place.
-    fn groups<'c>(&self, columns: &[&'c Column<'c>]) -> BTreeMap<Group, Vec<(usize, Scalars<'c>)>> {
-        let mut groups: BTreeMap<Group, Vec<_>> = BTreeMap::new();
-        for (place, column) in columns.iter().enumerate() {
-            let elements = match &column.values {
-                Values::Small { tail, .. } => tail,
-                Values::Narrow(_) => &[][..],
-                Values::Dense(values) => values,
-            };
-            if !elements.is_empty() {
-                let first = self.n() - elements.len();
-                let group = groups.entry(Group { first, bits: 0 }).or_default();
-                group.push((place, Scalars::Elements(elements)));
-            }
-            let Some((values, _)) = column.narrow() else {
-                continue;
-            };
-            let (lowest, highest) = values.range();
-            let added = lowest.min(0).unsigned_abs();
-            let bits = u64::BITS - added.wrapping_add_signed(highest.max(0)).leading_zeros();
-            if bits > 0 {
-                let bits = bits.next_multiple_of(8);
-                let group = groups.entry(Group { first: 0, bits }).or_default();
-                group.push((place, Scalars::Integers { values, added }));
-            }
-        }
-        groups
-    }
-
-    /// The sums of multiples of the last bases by each of some scalars.
-    fn sums(&self, group: Group, scalars: &[Scalars<'_>]) -> Result<Vec<G1>, GpuError> {
-        let rows = self.n() - group.first;
-        let mut sums = Vec::with_capacity(scalars.len());
-        for scalars in scalars.chunks((SCALARS_AT_A_TIME / rows).max(1)) {
-            let mut all = vec![Element::default(); scalars.len() * rows];
-            let places = all.par_chunks_mut(rows).zip(scalars);
-            places.for_each(|(out, scalars)| scalars.write(out));
-            let bases = (&self.bases, group.first..self.n());
-            for (sum, scalars) in self
-                .device
-                .sums(&all, bases, group.bits)?
-                .iter()
-                .zip(scalars)
-            {
-                let sum = point(sum).ok_or_else(|| GpuError::OffCurve {
-                    device: self.device.name().to_owned(),
-                })?;
-                sums.push(match scalars {
-                    // The bases are the Lagrange polynomials' values, whose sum is 1: together they give the first
-                    // point of the SRS, which is the generator.
-                    Scalars::Integers { added, .. } => sum - G1::generator() * Fr::from(*added),
-                    Scalars::Elements(_) => sum,
-                });
-            }
-        }
-        Ok(sums)
     }
 
     fn download(&self, from: &Buffer<Fr>, count: usize) -> Result<Vec<Vec<Fr>>, GpuError> {
@@ -288,14 +190,7 @@ impl Engine for Transforms {
     }
 
     fn commit(&self, columns: &[&Column<'_>]) -> Result<Vec<G1>, GpuError> {
-        let mut commitments = vec![G1::identity(); columns.len()];
-        for (group, members) in self.groups(columns) {
-            let (places, scalars): (Vec<usize>, Vec<Scalars<'_>>) = members.into_iter().unzip();
-            for (place, sum) in places.into_iter().zip(self.sums(group, &scalars)?) {
-                commitments[place] += sum;
-            }
-        }
-        Ok(commitments)
+        self.commit_columns(columns)
     }
 
     /// By the values on the domain: a transform costs less than a second set of bases.
@@ -310,8 +205,7 @@ impl Engine for Transforms {
             self.device
                 .transform((&mut buffer, 0..polynomials.len()), self.k, forward)?;
             let values = self.download(&buffer, polynomials.len())?;
-            let scalars: Vec<Scalars<'_>> = values.iter().map(|v| Scalars::Elements(v)).collect();
-            commitments.extend(self.sums(Group { first: 0, bits: 0 }, &scalars)?);
+            commitments.extend(self.commit_elements(&values)?);
         }
         Ok(commitments)
     }
@@ -373,18 +267,4 @@ impl Engine for Transforms {
         coefficients.download(0, &mut values)?;
         Ok(values)
     }
-}
-
-fn affine(point: &G1Affine) -> Affine {
-    [element(&point.x), element(&point.y)]
-}
-
-/// The point that ICICLE's coordinates stand for, if they do.
-fn point(coordinates: &Projective) -> Option<G1> {
-    let [x, y, z] = coordinates.map(|limbs| from_element(&limbs));
-    let (x, y, z) = (x?, y?, z?);
-    let point = G1 { x, y, z };
-    // With z = 0 the equation leaves the identity, and no point at all.
-    let is_point = bool::from(point.is_on_curve()) && !bool::from(y.is_zero() & z.is_zero());
-    is_point.then_some(point)
 }

@@ -7,8 +7,9 @@ use rand_chacha::ChaCha20Rng;
 use super::{Imitation, devices};
 use crate::{
     ProveError, ProveOptions, ProvingKey, Srs,
-    fast::Prover,
+    fast::{Prover, describe::placeholder_plan},
     gpu::{GpuError, tests::random::Random},
+    icicle::Need,
     keygen, prove,
     toy::{INSTANCE_ROWS, Toy},
     verify,
@@ -116,28 +117,30 @@ fn faults_are_named_as_on_the_processor() {
 fn memory_stays_within_what_was_planned() {
     for (k, phases) in [(5, 3), (8, 2)] {
         let (srs, pk, toy) = setup(k, phases);
+        let cs = pk.vk().halo2().cs();
+        let Need { own, icicle, .. } = Need::new(k, cs.degree(), &placeholder_plan(cs).0);
         let imitation = Imitation::new();
         let device = imitation.open();
-        imitation.memory(1 << 20);
+        imitation.memory((own + icicle) as usize - 1);
         let refused = Prover::prepare_icicle(&srs, &pk, 0, &device).unwrap_err();
-        let ProveError::Gpu(GpuError::Memory {
-            needed,
-            free: 0x10_0000,
-            ..
-        }) = refused
-        else {
+        let ProveError::Gpu(GpuError::Memory { needed, free, .. }) = refused else {
             panic!("{refused}");
         };
-        imitation.memory(needed as usize);
-        let prover = Prover::prepare_icicle(&srs, &pk, 0, &device).unwrap();
-        proof(&prover, &toy).unwrap();
-        let peak = imitation.count("peak");
-        assert!(
-            0 < peak && peak as u64 <= needed,
-            "{peak} of {needed} bytes"
-        );
-        drop(prover);
-        assert_eq!(imitation.count("allocated"), 0);
+        assert_eq!((needed, free), (own + icicle, own + icicle - 1));
+        assert_eq!(imitation.count("peak"), 0);
+
+        imitation.memory((own + icicle) as usize);
+        for memory in [0, 1 << 24] {
+            let prover = Prover::prepare_icicle(&srs, &pk, memory, &device).unwrap();
+            // What ICICLE would take is taken away.
+            imitation.memory(own as usize);
+            proof(&prover, &toy).unwrap();
+            imitation.memory((own + icicle) as usize);
+            drop(prover);
+            assert_eq!(imitation.count("allocated"), 0);
+        }
+        let peak = imitation.count("peak") as u64;
+        assert!(own / 2 < peak && peak <= own, "{peak} of {own} bytes");
     }
 }
 
