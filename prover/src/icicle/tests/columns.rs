@@ -20,7 +20,7 @@ fn columns_of_every_width_are_committed_to() {
         let n = 1usize << k;
         let rows = n - 6;
         let mut columns = vec![];
-        for bits in 0..63 {
+        for bits in [0, 1, 2, 7, 8, 9, 15, 16, 17, 24, 31, 32, 39, 40, 47, 55, 62] {
             let bound = 1i64 << bits;
             for range in [
                 0..=bound,
