@@ -94,7 +94,11 @@ impl Engine for Cores {
         Ok(polynomials)
     }
 
-    fn to_coset(&self, groups: [&Vec<Vec<Fr>>; 2], j: usize) -> Result<Vec<Vec<Fr>>, GpuError> {
+    fn evaluate_on_coset(
+        &self,
+        groups: [&Vec<Vec<Fr>>; 2],
+        j: usize,
+    ) -> Result<Vec<Vec<Fr>>, GpuError> {
         let transform = |coefficients: &Vec<Fr>| {
             let mut values = vec![Fr::ZERO; self.domain.size()];
             self.cosets[j].fft(coefficients, &mut values);
@@ -104,7 +108,7 @@ impl Engine for Cores {
         Ok(polynomials.map(transform).collect())
     }
 
-    fn from_coset(&self, mut values: Vec<Fr>, j: usize) -> Result<Vec<Fr>, GpuError> {
+    fn interpolate_on_coset(&self, mut values: Vec<Fr>, j: usize) -> Result<Vec<Fr>, GpuError> {
         self.domain.coset_ifft(&mut values, self.shifts[j]);
         Ok(values)
     }

@@ -47,11 +47,14 @@ pub(crate) trait Engine: std::fmt::Debug + Send + Sync {
     fn coefficients(&self, polynomials: Self::Polynomials) -> Result<Vec<Vec<Fr>>, GpuError>;
 
     /// The values on coset `j` of each polynomial of each group.
-    fn to_coset(&self, groups: [&Self::Polynomials; 2], j: usize)
-    -> Result<Vec<Vec<Fr>>, GpuError>;
+    fn evaluate_on_coset(
+        &self,
+        groups: [&Self::Polynomials; 2],
+        j: usize,
+    ) -> Result<Vec<Vec<Fr>>, GpuError>;
 
     /// The coefficients of the polynomial with these values on coset `j`.
-    fn from_coset(&self, values: Vec<Fr>, j: usize) -> Result<Vec<Fr>, GpuError>;
+    fn interpolate_on_coset(&self, values: Vec<Fr>, j: usize) -> Result<Vec<Fr>, GpuError>;
 }
 
 /// What is kept for one key, and the engine.
@@ -99,7 +102,7 @@ impl<E: Engine> Host<E> {
             first.iter().map(|(index, _)| (*index, vec![])).collect();
         let (coefficients, none) = (interpolate(first)?, interpolate(&[])?);
         for j in 0..cosets {
-            let values = engine.to_coset([&coefficients, &none], j)?;
+            let values = engine.evaluate_on_coset([&coefficients, &none], j)?;
             for ((index, _), values) in first.iter().zip(values) {
                 on_cosets.entry(*index).or_default().push(values);
             }
@@ -246,7 +249,7 @@ impl<E: Engine> Backend for Host<E> {
         let mut pieces = vec![vec![Fr::ZERO; self.n]; self.shape.shifts.len()];
         for (j, shift) in self.shape.shifts.iter().enumerate() {
             let (transformed, variable) = rayon::join(
-                || self.engine.to_coset([&self.coefficients, &own], j),
+                || self.engine.evaluate_on_coset([&self.coefficients, &own], j),
                 || -> Vec<Fr> {
                     let rows = if places.contains_key(&Source::X) {
                         self.n
@@ -269,7 +272,7 @@ impl<E: Engine> Backend for Host<E> {
                 .par_iter_mut()
                 .with_min_len(1024)
                 .for_each(|v| *v *= vanishing);
-            let part = self.engine.from_coset(values, j)?;
+            let part = self.engine.interpolate_on_coset(values, j)?;
             for (piece, row) in pieces.iter_mut().zip(&self.shape.inverse) {
                 add_scaled(piece, &part, row[j]);
             }

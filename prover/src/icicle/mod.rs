@@ -233,7 +233,11 @@ impl Engine for Transforms {
         self.download(&polynomials.coefficients, polynomials.count)
     }
 
-    fn to_coset(&self, groups: [&Polynomials; 2], j: usize) -> Result<Vec<Vec<Fr>>, GpuError> {
+    fn evaluate_on_coset(
+        &self,
+        groups: [&Polynomials; 2],
+        j: usize,
+    ) -> Result<Vec<Vec<Fr>>, GpuError> {
         let (n, powers) = (self.n(), &self.cosets[j].to);
         let count = groups.iter().map(|group| group.count).sum();
         let mut values = Vec::with_capacity(count);
@@ -256,7 +260,7 @@ impl Engine for Transforms {
         Ok(values)
     }
 
-    fn from_coset(&self, mut values: Vec<Fr>, j: usize) -> Result<Vec<Fr>, GpuError> {
+    fn interpolate_on_coset(&self, mut values: Vec<Fr>, j: usize) -> Result<Vec<Fr>, GpuError> {
         let mut scaled = Buffer::from_slice(&self.device, &values)?;
         self.device
             .transform((&mut scaled, 0..1), self.k, Direction::Inverse)?;
