@@ -175,41 +175,6 @@ fn scaling_is_measured_and_the_cost_model_fitted() {
     assert_eq!(both.code, 2, "{}", both.stdout);
 }
 
-#[test]
-fn backends_are_listed_and_named_ones_never_replaced() {
-    let folder = prepared();
-    let samples = repository("fixtures/digits/digits_samples.npz");
-    let found = folder.json(&["devices"]);
-    let found = found.as_array().expect("a list");
-    assert_eq!(found[0]["backend"], "cpu");
-    assert_eq!(found[0]["usable"], true);
-    let of = |backend: &str| {
-        let all = found.iter().filter(|d| d["backend"] == backend);
-        all.collect::<Vec<&Value>>()
-    };
-    let (cuda, icicle) = (of("cuda"), of("icicle"));
-    assert!(!cuda.is_empty() && icicle.len() == 1, "{found:?}");
-    for device in cuda.iter().chain(&icicle) {
-        let usable = device["usable"].as_bool().expect("yes or no");
-        assert_eq!(usable, device["why_not"].is_null(), "{device}");
-    }
-
-    for (name, found) in [("icicle", icicle[0]), ("cuda", cuda[0])] {
-        if found["usable"] == false {
-            let line = folder.fails(2, &prove(&samples, "p", &["--backend", name]));
-            let why = found["why_not"].as_str().expect("a reason");
-            assert!(line.contains(why), "{line}");
-        }
-    }
-    if cuda[0]["usable"] == false {
-        let report = folder.json(&prove(&samples, "p", &["--backend", "auto"]));
-        assert_eq!(report["processor"], "cpu");
-    }
-    let mixed = ["--backend", "auto", "--prover", "plain"];
-    let line = folder.fails(2, &prove(&samples, "q", &mixed));
-    assert!(line.contains("--backend auto"), "{line}");
-}
-
 /// A folder with our library that has ICICLE's interface, under ICICLE's names.
 fn imitation() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder for temporary files");
@@ -273,4 +238,40 @@ fn icicle_is_found_by_the_environment() {
     // Of `auto` it is no part.
     let report = folder.json_with(&environment, &prove(&samples, "q", &["--backend", "auto"]));
     assert_ne!(report["processor"], "ICICLE CUDA");
+}
+
+#[test]
+fn backends_are_listed_and_named_ones_never_replaced() {
+    let folder = prepared();
+    let samples = repository("fixtures/digits/digits_samples.npz");
+    let found = folder.json(&["devices"]);
+    let found = found.as_array().expect("a list");
+    assert_eq!(found[0]["backend"], "cpu");
+    assert_eq!(found[0]["usable"], true);
+    let of = |backend: &str| {
+        let all = found.iter().filter(|d| d["backend"] == backend);
+        all.collect::<Vec<&Value>>()
+    };
+    let (cuda, icicle) = (of("cuda"), of("icicle"));
+    assert!(!cuda.is_empty() && icicle.len() == 1, "{found:?}");
+    for device in cuda.iter().chain(&icicle) {
+        let usable = device["usable"].as_bool().expect("yes or no");
+        assert_eq!(usable, device["why_not"].is_null(), "{device}");
+    }
+
+    if icicle[0]["usable"] == false {
+        let line = folder.fails(2, &prove(&samples, "p", &["--backend", "icicle"]));
+        let why = icicle[0]["why_not"].as_str().expect("a reason");
+        assert!(line.contains(why) && line.contains("ICICLE"), "{line}");
+    }
+    if cuda[0]["usable"] == false {
+        let line = folder.fails(2, &prove(&samples, "p", &["--backend", "cuda"]));
+        let why = cuda[0]["why_not"].as_str().expect("a reason");
+        assert!(line.contains(why), "{line}");
+        let report = folder.json(&prove(&samples, "p", &["--backend", "auto"]));
+        assert_eq!(report["processor"], "cpu");
+    }
+    let mixed = ["--backend", "auto", "--prover", "plain"];
+    let line = folder.fails(2, &prove(&samples, "q", &mixed));
+    assert!(line.contains("--backend auto"), "{line}");
 }
