@@ -376,7 +376,7 @@ pub enum Backend {
     Cpu,
     /// On the first CUDA device; an error where it cannot be used
     Cuda,
-    /// By an installed ICICLE library
+    /// By an installed ICICLE library, on its device; an error where it has none
     Icicle,
 }
 

@@ -1,5 +1,7 @@
 //! The fast prover beside the plain one: options, profile, plan.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::support::{Folder, repository};
@@ -173,6 +175,71 @@ fn scaling_is_measured_and_the_cost_model_fitted() {
     assert_eq!(both.code, 2, "{}", both.stdout);
 }
 
+/// A folder with our library that has ICICLE's interface, under ICICLE's names.
+fn imitation() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let library = folder.path().join("library");
+    let compiler = std::env::var_os("CXX").unwrap_or("c++".into());
+    let built = Command::new(compiler)
+        .args(["-std=c++17", "-O2", "-shared", "-fPIC", "-I"])
+        .arg(repository("prover/src/gpu/kernels"))
+        .arg(repository("prover/src/icicle/tests/library.cpp"))
+        .arg("-o")
+        .arg(&library)
+        .status()
+        .expect("a C++ compiler");
+    assert!(built.success());
+    for name in ["device", "field_bn254", "curve_bn254"] {
+        let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        let file = folder.path().join(format!("{prefix}icicle_{name}{suffix}"));
+        std::fs::hard_link(&library, file).expect("a link");
+    }
+    folder
+}
+
+#[test]
+fn icicle_is_found_by_the_environment() {
+    let libraries = imitation();
+    let libraries = libraries.path().to_str().expect("a path in Unicode");
+    let folder = prepared();
+    let samples = repository("fixtures/digits/digits_samples.npz");
+    let found = |device: &str| {
+        let environment = [("ICICLE_LIB_DIR", libraries), ("ICICLE_DEVICE", device)];
+        let found = folder.json_with(&environment, &["devices"]);
+        let mut found = found.as_array().expect("a list").clone();
+        found.retain(|d| d["backend"] == "icicle");
+        found.remove(0)
+    };
+    let cuda = found("CUDA");
+    assert_eq!(
+        (&cuda["usable"], &cuda["name"]),
+        (&true.into(), &"ICICLE CUDA".into())
+    );
+    assert!(
+        cuda["total_bytes"].as_u64() >= cuda["free_bytes"].as_u64(),
+        "{cuda}"
+    );
+    let metal = found("METAL");
+    assert_eq!(metal["usable"], false);
+    assert!(
+        metal["why_not"]
+            .as_str()
+            .is_some_and(|why| why.contains("METAL")),
+        "{metal}"
+    );
+
+    let environment = [("ICICLE_LIB_DIR", libraries)];
+    let report = folder.json_with(
+        &environment,
+        &prove(&samples, "p", &["--backend", "icicle"]),
+    );
+    assert_eq!(report["processor"], "ICICLE CUDA");
+    assert_eq!(folder.json(&["verify", "--proof", "p"])["accepted"], true);
+    // Of `auto` it is no part.
+    let report = folder.json_with(&environment, &prove(&samples, "q", &["--backend", "auto"]));
+    assert_ne!(report["processor"], "ICICLE CUDA");
+}
+
 #[test]
 fn backends_are_listed_and_named_ones_never_replaced() {
     let folder = prepared();
@@ -192,8 +259,11 @@ fn backends_are_listed_and_named_ones_never_replaced() {
         assert_eq!(usable, device["why_not"].is_null(), "{device}");
     }
 
-    let line = folder.fails(2, &prove(&samples, "p", &["--backend", "icicle"]));
-    assert!(line.contains("ICICLE"), "{line}");
+    if icicle[0]["usable"] == false {
+        let line = folder.fails(2, &prove(&samples, "p", &["--backend", "icicle"]));
+        let why = icicle[0]["why_not"].as_str().expect("a reason");
+        assert!(line.contains(why) && line.contains("ICICLE"), "{line}");
+    }
     if cuda[0]["usable"] == false {
         let line = folder.fails(2, &prove(&samples, "p", &["--backend", "cuda"]));
         let why = cuda[0]["why_not"].as_str().expect("a reason");

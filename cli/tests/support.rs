@@ -58,6 +58,11 @@ impl Folder {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_with(&[], arguments)
+    }
+
+    /// Runs the command with some variables set.
+    fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Ran {
         let Output {
             status,
             stdout,
@@ -67,6 +72,7 @@ impl Folder {
             .current_dir(self.0.path())
             .env_remove("TENSORSEAL_PRIVATE_KEY")
             .env_remove("TENSORSEAL_KEYSTORE_PASSWORD")
+            .envs(environment.iter().copied())
             .output()
             .expect("the command starts");
         Ran {
@@ -78,7 +84,12 @@ impl Folder {
 
     /// Runs with `--json`; the command must succeed, and stdout must be one JSON value.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
-        let ran = self.run(&[&["--json"], arguments].concat());
+        self.json_with(&[], arguments)
+    }
+
+    /// The same with some variables set.
+    pub(crate) fn json_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Value {
+        let ran = self.run_with(environment, &[&["--json"], arguments].concat());
         assert_eq!(ran.code, 0, "{arguments:?}: {}{}", ran.stdout, ran.stderr);
         serde_json::from_str(&ran.stdout)
             .unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", ran.stdout))

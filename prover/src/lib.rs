@@ -65,8 +65,8 @@
 //! | [`srs`] | the structured reference string: development, import, checks, files |
 //! | [`keys`] | proving and verifying keys, their files |
 //! | [`plain`] | the reference prover: the protocol as written |
-//! | [`fast`] | the prover: the same proofs, several times faster; its work is done by a backend, `cpu` or `cuda` |
-//! | [`gpu`] | the backend `cuda`, and which devices there are |
+//! | [`fast`] | the prover: the same proofs, several times faster; its work is done by a backend: `cpu`, `cuda` or `icicle` |
+//! | [`gpu`] | the backend `cuda`, and which devices there are, ICICLE's too |
 //! | [`verify`](mod@verify) | the verifier |
 //! | [`transcript`] | Keccak-256 Fiat-Shamir, shared with the EVM |
 //! | [`artifact`] | the container of every file |
@@ -78,6 +78,7 @@ mod bytes;
 mod constraints;
 pub mod fast;
 pub mod gpu;
+mod icicle;
 #[doc(hidden)]
 pub mod kernels;
 pub mod keys;

@@ -79,6 +79,19 @@ impl Integers<'_> {
         each_width!(self, values => values.iter().map(|v| from_i64(v.get())).collect())
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        each_width!(self, values => values.len())
+    }
+
+    /// The least and the greatest, both 0 where there are none.
+    pub(crate) fn range(&self) -> (i64, i64) {
+        each_width!(self, values => {
+            let values = values.iter().map(|v| v.get());
+            (values.clone().min().unwrap_or(0), values.max().unwrap_or(0))
+        })
+    }
+
     /// The greatest magnitude.
     pub(crate) fn largest(&self) -> u64 {
         each_width!(self, values => largest(values))

@@ -7,26 +7,29 @@
 //! | module | purpose |
 //! |---|---|
 //! | `column` | columns that know how wide their values are |
-//! | `cpu` | the backend that runs on the processor's cores; [`crate::gpu`] has the other |
-//! | `combine` | its linear combinations of columns |
-//! | `cosets` | its quotient |
+//! | `host` | the backends that keep polynomials in this process; `cpu` and [`crate::icicle`] transform and commit for it |
+//! | `cpu` | the processor's cores; [`crate::gpu`] has the backend that keeps everything on a device |
+//! | `combine` | linear combinations of columns |
+//! | `cosets` | the cosets that the quotient is streamed over |
 
 mod column;
 mod combine;
 mod cosets;
 mod cpu;
+mod host;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 
+use ff::Field;
 use halo2_proofs::halo2curves::bn256::{Fr, G1};
 
-pub(crate) use column::Column;
-#[cfg(test)]
-pub(crate) use column::Values;
+pub(crate) use column::{Column, Values};
+pub(crate) use combine::combine;
 pub(crate) use cosets::Shape;
-pub(crate) use cpu::{Cpu, columns_within};
+pub(crate) use cpu::Cpu;
+pub(crate) use host::{Engine, Host, columns_within};
 
 use crate::{
     constraints::plan::{Plan, Source},
@@ -39,6 +42,16 @@ use crate::{
 pub(crate) struct Sum<'a> {
     pub(crate) members: Vec<(&'a Column<'a>, Fr)>,
     pub(crate) constant: Fr,
+}
+
+impl<'a> Sum<'a> {
+    /// A column as it is.
+    pub(crate) fn of(column: &'a Column<'a>) -> Self {
+        Self {
+            members: vec![(column, Fr::ONE)],
+            constant: Fr::ZERO,
+        }
+    }
 }
 
 /// The coefficients of a polynomial of degree below `n`, where the backend that made it keeps them.

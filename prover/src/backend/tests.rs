@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     constraints::plan::Builder,
     gpu::Gpu,
+    icicle::Icicle,
     plain::{fourier, opening::add_scaled},
     small::Integers,
     srs::{Srs, powers},
@@ -271,6 +272,21 @@ fn devices_compute_what_is_defined() {
                 |srs, domain, fixed| {
                     let gpu = Gpu::new(device.clone(), srs.g_lagrange(), domain, fixed, memory);
                     Box::new(gpu.unwrap())
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn icicle_computes_what_is_defined() {
+    for device in crate::icicle::tests::devices() {
+        for memory in [0, 1 << 22] {
+            check(
+                &format!("{device:?}, {memory} bytes"),
+                |srs, domain, fixed| {
+                    let (g, memory) = (srs.g_lagrange(), memory);
+                    Box::new(Icicle::new(&device, g, domain, fixed, memory).unwrap())
                 },
             );
         }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use ff::Field;
 use halo2_proofs::halo2curves::bn256::Fr;
 
 use crate::{
@@ -54,10 +53,7 @@ impl Columns<'_> {
                     constant: *constant,
                 }
             }
-            source => Sum {
-                members: vec![(self.get(source), Fr::ONE)],
-                constant: Fr::ZERO,
-            },
+            source => Sum::of(self.get(source)),
         }
     }
 

@@ -39,8 +39,9 @@ use tracing::debug_span;
 
 use crate::{
     backend::{Backend, Column, Cpu},
-    constraints::plan::Source,
+    constraints::plan::{Plan, Source},
     gpu::{self, Gpu, GpuError, Need, device::Device},
+    icicle::{self, Icicle},
     keys::{ProvingKey, configure, phases, usable_rows, without_selectors},
     plain::{
         ProveError, ProveOptions, Setting, absorb, squeeze,
@@ -79,8 +80,19 @@ pub enum Processor {
     Cpu,
     /// On the first NVIDIA GPU that the driver shows.
     Cuda,
-    /// By an installed ICICLE library.
+    /// By an installed ICICLE library, on the device that it has a backend for.
     Icicle,
+}
+
+/// What backends are made from.
+struct Key<'a> {
+    pk: &'a ProvingKey,
+    g_lagrange: &'a [G1Affine],
+    fixed: &'a [Column<'a>],
+    /// Fixed columns that are transformed on their own, by index.
+    alone: &'a [(usize, &'a Column<'a>)],
+    /// The quotient's plan, whatever its challenges.
+    plan: &'a Plan,
 }
 
 /// Bytes that a prover may keep between proofs, unless told otherwise.
@@ -96,8 +108,9 @@ impl<'k> Prover<'k> {
         Self::on(Processor::Cpu, srs, pk, memory)
     }
 
-    /// Prepares a key on a processor of choice. On a GPU the key stays in its memory, and so does as much for reuse as
-    /// there is room for; `memory` counts on this processor only. A GPU's proofs are verified before they are given out.
+    /// Prepares a key on a processor of choice. On a CUDA device the key stays in its memory, and so does as much for
+    /// reuse as there is room for; `memory` counts on this processor, and with ICICLE, which leaves work to it. A
+    /// device's proofs are verified before they are given out.
     ///
     /// # Errors
     /// As [`new`](Self::new), and [`ProveError::Gpu`] where the GPU that is named cannot be used or is too small.
@@ -110,7 +123,10 @@ impl<'k> Prover<'k> {
         match processor {
             Processor::Cpu => Self::prepare(srs, pk, memory, None),
             Processor::Cuda => Self::prepare(srs, pk, memory, Some(gpu::open()?)),
-            Processor::Icicle => Err(GpuError::icicle().into()),
+            Processor::Icicle => {
+                let device = icicle::Opened::from_environment()?;
+                Self::prepare_icicle(srs, pk, memory, &device)
+            }
             Processor::Auto => {
                 let made = gpu::open().map_err(ProveError::from);
                 match made.and_then(|device| Self::prepare(srs, pk, memory, Some(device))) {
@@ -136,6 +152,39 @@ impl<'k> Prover<'k> {
         memory: usize,
         device: Option<Arc<dyn Device>>,
     ) -> Result<Self, ProveError> {
+        let verified = device.is_some();
+        Self::with(srs, pk, verified, |key| {
+            let (g, domain) = (key.g_lagrange, key.pk.domain());
+            let Some(device) = device else {
+                return Ok(Box::new(Cpu::new(g, domain, key.alone, memory)));
+            };
+            let (k, cs) = (domain.k(), key.pk.vk().halo2().cs());
+            let left = Need::new(k, cs, key.plan, key.fixed).check(k, &*device)?;
+            Ok(Box::new(Gpu::new(device, g, domain, key.alone, left)?))
+        })
+    }
+
+    pub(crate) fn prepare_icicle(
+        srs: &Srs,
+        pk: &'k ProvingKey,
+        memory: usize,
+        device: &icicle::Opened,
+    ) -> Result<Self, ProveError> {
+        Self::with(srs, pk, true, |key| {
+            let (g, domain) = (key.g_lagrange, key.pk.domain());
+            let cs = key.pk.vk().halo2().cs();
+            icicle::Need::new(domain.k(), cs.degree(), key.plan).check(device)?;
+            Ok(Box::new(Icicle::new(device, g, domain, key.alone, memory)?))
+        })
+    }
+
+    /// Prepares a key on the backend that is made for it.
+    fn with(
+        srs: &Srs,
+        pk: &'k ProvingKey,
+        verified: bool,
+        make: impl FnOnce(Key<'_>) -> Result<Box<dyn Backend>, GpuError>,
+    ) -> Result<Self, ProveError> {
         let vk = pk.vk();
         if srs.id() != vk.srs_id() {
             return Err(ProveError::ForeignSrs {
@@ -155,16 +204,13 @@ impl<'k> Prover<'k> {
                 _ => None,
             })
             .collect();
-        let (g, domain) = (srs.g_lagrange(), pk.domain());
-        let verified = device.is_some();
-        let backend: Box<dyn Backend> = match device {
-            None => Box::new(Cpu::new(g, domain, &alone, memory)),
-            Some(device) => {
-                let need = Need::new(vk.k(), vk.halo2().cs(), &plan, &fixed);
-                let left = need.check(vk.k(), &*device)?;
-                Box::new(Gpu::new(device, g, domain, &alone, left)?)
-            }
-        };
+        let backend = make(Key {
+            pk,
+            g_lagrange: srs.g_lagrange(),
+            fixed: &fixed,
+            alone: &alone,
+            plan: &plan,
+        })?;
         Ok(Self {
             pk,
             fixed,

@@ -1,5 +1,7 @@
 //! What can go wrong with a device.
 
+use crate::icicle::IcicleCode;
+
 /// Why a GPU cannot be used, or failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -87,19 +89,46 @@ pub enum GpuError {
         /// What the verifier says.
         why: String,
     },
-    /// The backend does not exist yet.
-    #[error("there is no backend for {library} yet; use --backend cuda or cpu")]
-    NoBackend {
-        /// What it would use.
+    /// One of ICICLE's libraries is not there, or does not load.
+    #[error(
+        "ICICLE's library {library} does not load: {why}; install ICICLE 4 for bn254, and name the folder of its \
+         libraries in ICICLE_LIB_DIR"
+    )]
+    IcicleLibrary {
+        /// The library.
         library: &'static str,
+        /// What the system says.
+        why: String,
     },
-}
-
-impl GpuError {
-    /// What is to be said of ICICLE.
-    pub(crate) fn icicle() -> Self {
-        Self::NoBackend { library: "ICICLE" }
-    }
+    /// One of ICICLE's libraries is of another version, or built without what is needed.
+    #[error(
+        "ICICLE's library {library} has no function {function}; install ICICLE 4, built for bn254 with MSM and NTT"
+    )]
+    IcicleFunction {
+        /// The library.
+        library: &'static str,
+        /// The function.
+        function: &'static str,
+    },
+    /// ICICLE is there, but no device for it.
+    #[error(
+        "ICICLE has no device ({why}); name the folder of its backends in ICICLE_BACKEND_INSTALL_DIR, or a kind of \
+         device, which may be CPU, in ICICLE_DEVICE"
+    )]
+    NoIcicleDevice {
+        /// Which were tried, and how they failed.
+        why: String,
+    },
+    /// A function of ICICLE's failed.
+    #[error("{device}: {call} failed: {code}")]
+    Icicle {
+        /// The device's name.
+        device: String,
+        /// The function.
+        call: &'static str,
+        /// What it returned.
+        code: IcicleCode,
+    },
 }
 
 fn megabytes(bytes: u64) -> String {

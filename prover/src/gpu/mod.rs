@@ -27,6 +27,7 @@ mod source;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use crate::icicle::IcicleCode;
 pub(crate) use backend::Gpu;
 pub(crate) use column::{DeviceColumn, DevicePolynomial};
 pub use error::GpuError;
@@ -72,7 +73,7 @@ pub fn devices() -> Vec<FoundDevice> {
         kernels_ready: false,
         problem: Some(problem),
     };
-    let icicle = missing("icicle", None, GpuError::icicle());
+    let icicle = crate::icicle::found();
     let count = match cuda::count() {
         Ok(count) => count,
         Err(why) => return vec![missing("cuda", None, why), icicle],

@@ -97,12 +97,14 @@ pub(crate) struct WidePoint(pub(crate) [[u64; 4]; 4]);
 // SAFETY: sixteen integers.
 unsafe impl Plain for WidePoint {}
 
-fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
+/// The values' bytes.
+pub(crate) fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
     // SAFETY: without padding all bytes are initialized, and bytes have no alignment.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }
 
-fn bytes_of_mut<T: Plain>(values: &mut [T]) -> &mut [u8] {
+/// The values' bytes, to be written.
+pub(crate) fn bytes_of_mut<T: Plain>(values: &mut [T]) -> &mut [u8] {
     // SAFETY: as in `bytes_of`, and whatever is written is a value of the type.
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
 }

@@ -5,7 +5,7 @@ mod figures;
 mod kernels;
 mod proofs;
 #[path = "../../../tests/integration/random.rs"]
-mod random;
+pub(crate) mod random;
 
 use std::sync::Arc;
 
