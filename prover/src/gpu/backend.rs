@@ -230,6 +230,13 @@ impl Backend for Gpu {
         self.device.name().to_owned()
     }
 
+    fn wait(&self) -> Result<(), GpuError> {
+        // A download waits for all that was launched before it.
+        let _stage = self.lock();
+        Buffer::from_slice(&self.device, &[0u8])?.all().to_vec()?;
+        Ok(())
+    }
+
     fn polynomial(&self, coefficients: Vec<Fr>) -> Result<Polynomial, GpuError> {
         let coefficients = Buffer::from_slice(&self.device, &coefficients)?;
         Ok(Polynomial::Device(coefficients))

@@ -1,6 +1,5 @@
 //! On the emulated device, and on a real one where there is one.
 
-mod figures;
 mod kernels;
 mod proofs;
 #[path = "../../../tests/integration/random.rs"]
