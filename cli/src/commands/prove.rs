@@ -269,7 +269,13 @@ impl Apart<'_> {
         let program =
             std::env::current_exe().map_err(|why| CliError::system("finding this program", why))?;
         let mut command = Command::new(program);
-        command.args(["--json", "prove", "--prover", self.prover.name()]);
+        command.args(["--json", "prove"]);
+        // Which is the fast prover's.
+        if self.profile {
+            command.arg("--profile");
+        } else {
+            command.args(["--prover", self.prover.name()]);
+        }
         for (flag, value) in [
             ("--backend", self.backend.name().to_string()),
             ("--index", self.index.to_string()),
@@ -286,9 +292,6 @@ impl Apart<'_> {
             ("--proof", self.proof),
         ] {
             command.arg(flag).arg(path);
-        }
-        if self.profile {
-            command.arg("--profile");
         }
         let output = command
             .stdin(Stdio::null())
