@@ -16,12 +16,12 @@ pub enum Anchor {
 /// Colours that are told apart side by side.
 const COLORS: [&str; 12] = [
     "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#edc948", "#b07aa1", "#9c755f",
-    "#ff9da7", "#86bcb6", "#d4a6c8", "#bab0ac",
+    "#ff9da7", "#bab0ac", "#d4a6c8", "#2f4b7c",
 ];
 
 /// Colours on which text is dark.
-const LIGHT: [&str; 7] = [
-    "#f28e2b", "#76b7b2", "#edc948", "#ff9da7", "#86bcb6", "#d4a6c8", "#bab0ac",
+const LIGHT: [&str; 6] = [
+    "#f28e2b", "#76b7b2", "#edc948", "#ff9da7", "#bab0ac", "#d4a6c8",
 ];
 
 /// The colour of a series; they repeat after twelve.

@@ -1,6 +1,6 @@
 //! The figures as a picture: how each proof's time is divided, and how long single operations take.
 
-use super::report::{Report, Run, digits};
+use super::report::{Report, Run, digits, time};
 use crate::svg::{Anchor, Svg, color, text_width};
 
 const WIDTH: f64 = 960.0;
@@ -68,10 +68,10 @@ pub(super) fn draw(report: &Report) -> String {
             }
             svg.text(BARS.0 - 8.0, middle, Anchor::End, &bar.name);
             let end = scale.place(bar.ms);
-            let told = format!("{} ms", digits(bar.ms));
+            let told = time(bar.ms);
             let size = (end - BARS.0, THIN_BAR);
             svg.bar((BARS.0, bar.y), size, bar.color, &told, "");
-            let told = format!("{told}, {:.3} M/s", bar.millions_per_s);
+            let told = format!("{told}, {} M/s", digits(bar.millions_per_s));
             svg.text(end + 6.0, middle, Anchor::Start, &told);
         }
     }
@@ -96,14 +96,14 @@ fn proof(svg: &mut Svg, report: &Report, run: &Run, y: f64) {
             0.0
         };
         let width = share * (BARS.1 - BARS.0);
-        let tip = format!("{stage}: {} ms", digits(1e3 * seconds));
+        let tip = format!("{stage}: {}", time(1e3 * seconds));
         let inside = format!("{:.0} %", 100.0 * share);
         svg.bar((x, y), (width, BAR), color(index), &tip, &inside);
         x += width;
     }
-    let mut told = format!("{} ms", digits(1e3 * run.seconds));
+    let mut told = time(1e3 * run.seconds);
     if let Some(backend) = run.backend_s {
-        told += &format!(", {} in the backend", digits(1e3 * backend));
+        told += &format!(", {} in the backend", time(1e3 * backend));
     }
     svg.text(BARS.1 + 10.0, middle, Anchor::Start, &told);
 }

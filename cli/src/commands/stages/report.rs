@@ -143,12 +143,12 @@ impl Report {
         self.circuits.iter().chain(&self.models)
     }
 
-    /// The names of all stages in the order of their beginning; what no stage covers is the last.
+    /// The names of all stages that took time, in the order of their beginning; what no stage covers is the last.
     pub(super) fn stages(&self) -> Vec<&str> {
         let mut names: Vec<&str> = vec![];
         for run in self.runs() {
             let mut next = 0;
-            for stage in &run.stages {
+            for stage in run.stages.iter().filter(|stage| stage.seconds > 0.0) {
                 match names.iter().position(|name| *name == stage.name) {
                     Some(at) => next = at + 1,
                     None => {
@@ -238,6 +238,15 @@ impl Report {
         row("before: preparing", &|run| known(run.prepare_s));
         row("proof, bytes", &|run| ui::thousands(run.proof_bytes as u64));
         table.render()
+    }
+}
+
+/// A time with three digits or so.
+pub(super) fn time(ms: f64) -> String {
+    if ms < 1e3 {
+        format!("{} ms", digits(ms))
+    } else {
+        format!("{} s", digits(ms / 1e3))
     }
 }
 
