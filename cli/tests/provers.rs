@@ -269,7 +269,7 @@ fn a_backend_is_measured_stage_by_stage() {
     let svg = read("stages.svg");
     assert_well_formed(&svg);
     for part in [
-        "2^8 rows",
+        "60 columns, 2^8",
         "2^9",
         "digits",
         "quotient",
@@ -284,7 +284,12 @@ fn sizes_beyond_the_memory_are_left_out_and_wrong_ones_refused() {
     let folder = Folder::new();
     let ran = folder.run(&["bench", "--stages=6..28/22"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    for part in ["left out: 2^28: needs", "2^6", "in the backend", "verified"] {
+    for part in [
+        "left out: 60 columns, 2^28: needs",
+        "2^6",
+        "in the backend",
+        "verified",
+    ] {
         assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
     }
     for wrong in ["--stages=9..8", "--stages=4..8", "--stages=x"] {

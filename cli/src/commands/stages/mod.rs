@@ -24,6 +24,9 @@ use crate::{
     ui::{self, Ui},
 };
 
+/// The name of the synthetic circuit.
+const SYNTHETIC: &str = "60 columns";
+
 /// The sizes where none are given.
 fn sizes(backend: Backend) -> Sizes {
     Sizes {
@@ -59,7 +62,7 @@ pub fn run(args: &Bench, ui: &Ui) -> Result<Outcome> {
         left_out: vec![],
     };
     for k in sizes.each() {
-        let label = format!("60 columns, 2^{k} rows");
+        let label = format!("{SYNTHETIC}, 2^{k}");
         let (attempt, _) = ui.try_timed(label, || {
             synthetic::measure(k, backend, memory, args.repeat)
         })?;
@@ -133,16 +136,19 @@ fn measure(
 
 impl Report {
     fn add(&mut self, k: u32, attempt: Attempt) {
-        let name = format!("2^{k}");
         let measured = match attempt {
-            Attempt::LeftOut(why) => return self.left_out.push(LeftOut { name, why }),
             Attempt::Done(measured) => *measured,
+            Attempt::LeftOut(why) => {
+                let name = format!("{SYNTHETIC}, 2^{k}");
+                self.left_out.push(LeftOut { name, why });
+                return;
+            }
         };
         let figures = measured.operations.iter().map(|o| Figure::new(k, o));
         self.operations.extend(figures);
         let prepare = Some(ui::seconds(measured.prepare));
         self.circuits.push(Run::new(
-            (name, k),
+            (SYNTHETIC.into(), k),
             (measured.setup, prepare),
             measured.profile,
             measured.proof_bytes,

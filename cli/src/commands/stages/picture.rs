@@ -81,12 +81,7 @@ pub(super) fn draw(report: &Report) -> String {
 /// One proof's bar with its label and total.
 fn proof(svg: &mut Svg, report: &Report, run: &Run, y: f64) {
     let middle = y + BAR / 2.0 + HALF_LETTER;
-    let label = if run.name.starts_with("2^") {
-        format!("{} rows", run.name)
-    } else {
-        format!("{}, 2^{}", run.name, run.k)
-    };
-    svg.text(BARS.0 - 8.0, middle, Anchor::End, &label);
+    svg.text(BARS.0 - 8.0, middle, Anchor::End, &shortened(run.label()));
     let mut x = BARS.0;
     for (index, stage) in report.stages().into_iter().enumerate() {
         let seconds = run.stage(stage);
@@ -106,6 +101,15 @@ fn proof(svg: &mut Svg, report: &Report, run: &Run, y: f64) {
         told += &format!(", {} in the backend", time(1e3 * backend));
     }
     svg.text(BARS.1 + 10.0, middle, Anchor::Start, &told);
+}
+
+/// As much of a label as has room before the bars.
+fn shortened(label: String) -> String {
+    if text_width(&label) <= BARS.0 - 8.0 {
+        return label;
+    }
+    let most = ((BARS.0 - 8.0) / text_width("x")) as usize - 1;
+    label.chars().take(most).chain(['…']).collect()
 }
 
 /// Where each name of the legend stands, `x` and the line, and how many lines there are.

@@ -99,6 +99,11 @@ impl Run {
         }
     }
 
+    /// Which circuit it is.
+    pub(super) fn label(&self) -> String {
+        format!("{}, 2^{}", self.name, self.k)
+    }
+
     /// A stage's time, 0 where there is no such stage.
     pub(super) fn stage(&self, name: &str) -> f64 {
         let stage = self.stages.iter().find(|stage| stage.name == name);
@@ -199,8 +204,13 @@ impl Report {
     }
 
     fn operations(&self) -> String {
-        let names = self.circuits.iter().map(|run| run.name.as_str());
-        let header: Vec<&str> = ["operation"].into_iter().chain(names).collect();
+        let sizes: Vec<String> = self
+            .circuits
+            .iter()
+            .map(|run| format!("2^{}", run.k))
+            .collect();
+        let sizes = sizes.iter().map(String::as_str);
+        let header: Vec<&str> = ["operation"].into_iter().chain(sizes).collect();
         let mut table = Table::with_header(&header);
         for name in self.operation_names() {
             let figures = self.operations.iter().filter(|f| f.operation == name);
@@ -211,13 +221,7 @@ impl Report {
     }
 
     fn proofs(&self, runs: &[Run]) -> String {
-        let headers: Vec<String> = runs
-            .iter()
-            .map(|run| match run.name.starts_with("2^") {
-                true => run.name.clone(),
-                false => format!("{} (2^{})", run.name, run.k),
-            })
-            .collect();
+        let headers: Vec<String> = runs.iter().map(Run::label).collect();
         let names = headers.iter().map(String::as_str);
         let header: Vec<&str> = ["stage"].into_iter().chain(names).collect();
         let mut table = Table::with_header(&header);
