@@ -1,6 +1,6 @@
 //! What provers are measured with: a circuit of any size, and the operations that its proofs are made of.
 //!
-//! A [`Synthetic`] circuit is proved on any processor, and what [`operations`] times is what that proof's stages call, by
+//! A [`Synthetic`] circuit is proved on any processor, and what [`operations()`] times is what that proof's stages call, by
 //! the same code. Nothing here is needed to prove.
 //!
 //! | module | purpose |
