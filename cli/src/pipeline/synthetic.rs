@@ -52,7 +52,7 @@ pub enum Attempt {
 }
 
 /// Measures operations and proofs with `2^k` rows on a backend: medians of `repeat` runs after one that does not count.
-/// A size that does not fit the memory is left out before any work.
+/// A size that does not fit is left out: this processor's memory before any work, a device's before any proof.
 pub fn measure(k: u32, backend: Backend, memory_mib: u32, repeat: usize) -> Result<Attempt> {
     if let Some(why) = no_room(k, backend, memory_mib) {
         return Ok(Attempt::LeftOut(why));
