@@ -556,7 +556,7 @@ pub struct Inspect {
 #[derive(Debug, Args)]
 pub struct Bench {
     /// ONNX models; the input is NAME.input.json beside each, else drawn at random
-    #[arg(required_unless_present = "scaling")]
+    #[arg(required_unless_present_any = ["scaling", "stages"])]
     pub models: Vec<PathBuf>,
     /// Instead: prove a dense and a convolutional network that double STEPS-1 times, 16-fold by default, and fit the
     /// planner's cost model; of --repeat proofs the fastest counts
@@ -566,6 +566,17 @@ pub struct Bench {
         conflicts_with_all = ["models", "input", "bits", "plain", "gas", "layout_only"]
     )]
     pub scaling: Option<u32>,
+    /// Instead: measure the backend stage by stage, on a circuit of 60 columns and 2^FIRST to 2^LAST rows, every STEP-th,
+    /// and on the models, if any; medians of --repeat runs after one that does not count. By default 14..24/2, on this
+    /// processor 14..18/2
+    #[arg(
+        long, value_name = "FIRST..LAST[/STEP]", num_args = 0..=1, require_equals = true,
+        conflicts_with_all = ["scaling", "plain", "gas", "layout_only"]
+    )]
+    pub stages: Option<Option<Sizes>>,
+    /// With --stages: the folder for the figures, stages.json, and their picture, stages.svg
+    #[arg(short = 'o', long = "out", value_name = "DIR", requires = "stages")]
+    pub out: Option<PathBuf>,
     /// Inputs for all the models instead: they calibrate, and the first is proved
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
@@ -594,6 +605,48 @@ pub struct Bench {
     #[arg(long, conflicts_with = "gas")]
     pub layout_only: bool,
 }
+
+/// Logarithms of numbers of rows: every `step`-th from `first` to `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// The least.
+    pub first: u32,
+    /// None is greater.
+    pub last: u32,
+    /// At least 1.
+    pub step: u32,
+}
+
+impl Sizes {
+    /// Each of them.
+    pub fn each(self) -> impl Iterator<Item = u32> {
+        (self.first..=self.last).step_by(self.step as usize)
+    }
+}
+
+impl std::str::FromStr for Sizes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (range, step) = text.split_once('/').unwrap_or((text, "1"));
+        let (first, last) = range.split_once("..").unwrap_or((range, range));
+        let number = |text: &str| text.trim().parse::<u32>().ok();
+        match (number(first), number(last), number(step)) {
+            (Some(first), Some(last), Some(step))
+                if LEAST_SIZE <= first && first <= last && last <= GREATEST_SIZE && step > 0 =>
+            {
+                Ok(Self { first, last, step })
+            }
+            _ => Err(format!(
+                "give FIRST..LAST or FIRST..LAST/STEP within {LEAST_SIZE}..{GREATEST_SIZE}, such as 14..24/2"
+            )),
+        }
+    }
+}
+
+/// Sizes that there are: of the circuit, and of a reference string.
+const LEAST_SIZE: u32 = 6;
+const GREATEST_SIZE: u32 = 28;
 
 /// `demo`.
 #[derive(Debug, Args)]
@@ -667,5 +720,12 @@ mod tests {
             assert!(text.parse::<Ranges>().is_err(), "{text}");
         }
         assert!(parse_positive("0").is_err());
+        let sizes = |text: &str| text.parse::<Sizes>().map(|s| s.each().collect::<Vec<_>>());
+        assert_eq!(sizes("14..19/2").unwrap(), [14, 16, 18]);
+        assert_eq!(sizes("8..9").unwrap(), [8, 9]);
+        assert_eq!(sizes("8").unwrap(), [8]);
+        for text in ["5..8", "9..8", "8..29", "8..9/0", "8-9", ""] {
+            assert!(sizes(text).is_err(), "{text}");
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! | [`chain`] | deploying and verifying, embedded EVM or RPC; all calls into the contract crate stand here |
 //! | [`profile`] | time and memory by stage, from the prover's spans |
 //! | [`fit`] | least squares, for the cost model of `bench --scaling` |
+//! | [`svg`] | what pictures are drawn with |
 //! | [`tensors`] | reading and writing tensors of numbers |
 //! | [`ui`] | progress on stderr, tables on stdout |
 //! | [`error`] | failures and exit codes |
@@ -30,6 +31,7 @@ pub mod error;
 pub mod fit;
 pub mod pipeline;
 pub mod profile;
+pub mod svg;
 pub mod tensors;
 pub mod ui;
 

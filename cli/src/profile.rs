@@ -1,12 +1,11 @@
 //! Time and peak memory by stage: the spans that the prover opens, recorded while it works.
 
 use std::{
-    fmt::Write,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracing::{Subscriber, span};
 use tracing_subscriber::{
     Layer, Registry, layer::Context, layer::SubscriberExt, registry::LookupSpan,
@@ -14,11 +13,12 @@ use tracing_subscriber::{
 
 use crate::{
     pipeline,
+    svg::{Anchor, Svg, color},
     ui::{self, Table},
 };
 
 /// A stage of the work; spans of the same name are one stage.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Stage {
     /// Its name.
     pub name: String,
@@ -30,12 +30,21 @@ pub struct Stage {
 }
 
 /// The stages of some work.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Profile {
     /// In the order of their beginning; the last is what no span covers.
     pub stages: Vec<Stage>,
     /// Time from beginning to end.
     pub seconds: f64,
+    /// What of it the prover's backend took, where that was counted.
+    pub backend_seconds: Option<f64>,
+}
+
+/// The profile of the median time.
+pub fn median(mut profiles: Vec<Profile>) -> Option<Profile> {
+    profiles.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    let middle = profiles.len() / 2;
+    (!profiles.is_empty()).then(|| profiles.swap_remove(middle))
 }
 
 /// Runs `work` and records the outermost spans that it opens on this thread.
@@ -117,7 +126,11 @@ impl Profile {
             seconds: ((seconds - covered).max(0.0) * 1e4).round() / 1e4,
             peak_mib: None,
         });
-        Self { stages, seconds }
+        Self {
+            stages,
+            seconds,
+            backend_seconds: None,
+        }
     }
 
     fn share(&self, stage: &Stage) -> f64 {
@@ -159,67 +172,36 @@ impl Profile {
     pub fn svg(&self, title: &str) -> String {
         const WIDTH: f64 = 720.0;
         const LEFT: f64 = 20.0;
-        const LINE: usize = 24;
-        const COLORS: [&str; 10] = [
-            "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#edc948", "#b07aa1", "#9c755f",
-            "#ff9da7", "#86bcb6",
-        ];
-        let height = 120 + LINE * self.stages.len();
+        const LINE: f64 = 24.0;
         let peak = self
             .peak_mib()
             .map_or(String::new(), |peak| format!(", peak {peak:.1} MiB"));
-        let mut svg = String::new();
-        let mut line = |text: String| writeln!(svg, "{text}").expect("a string takes all");
-        line(format!(
-            r#"<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}" viewBox="0 0 760 {height}" font-family="sans-serif" font-size="13">"#
-        ));
-        line(r#"<rect width="100%" height="100%" fill="white"/>"#.into());
-        line(format!(
-            r#"<text x="{LEFT}" y="28" font-size="16">{}: {:.3} s{peak}</text>"#,
-            escape(title),
-            self.seconds
-        ));
+        let mut svg = Svg::new(760.0, 120.0 + LINE * self.stages.len() as f64);
+        let title = format!("{title}: {:.3} s{peak}", self.seconds);
+        svg.sized_text(LEFT, 28.0, 16.0, &title);
         let mut x = LEFT;
         for (index, stage) in self.stages.iter().enumerate() {
-            let (share, color) = (self.share(stage), COLORS[index % COLORS.len()]);
-            let (width, name) = (share * WIDTH, escape(&stage.name));
-            line(format!(
-                r#"<rect x="{x:.2}" y="44" width="{width:.2}" height="36" fill="{color}"><title>{name}: {:.4} s</title></rect>"#,
-                stage.seconds
-            ));
-            // About 7 units a letter.
-            if width > 7.0 * stage.name.chars().count() as f64 + 8.0 {
-                line(format!(
-                    r#"<text x="{:.2}" y="67" text-anchor="middle" fill="white">{name}</text>"#,
-                    x + width / 2.0
-                ));
-            }
+            let (share, color) = (self.share(stage), color(index));
+            let width = share * WIDTH;
+            let tip = format!("{}: {:.4} s", stage.name, stage.seconds);
+            svg.bar((x, 44.0), (width, 36.0), color, &tip, &stage.name);
             x += width;
-            let y = 104 + LINE * index;
+            let y = 104.0 + LINE * index as f64;
             let held = stage
                 .peak_mib
                 .map_or(String::new(), |peak| format!("{peak:.1} MiB"));
-            line(format!(
-                r#"<rect x="{LEFT}" y="{y}" width="14" height="14" fill="{color}"/>"#
-            ));
-            let y = y + 12;
+            svg.bar((LEFT, y), (14.0, 14.0), color, &stage.name, "");
             for (x, anchor, text) in [
-                (42, "start", name),
-                (260, "end", format!("{:.4} s", stage.seconds)),
-                (340, "end", format!("{:.1} %", 100.0 * share)),
-                (450, "end", held),
+                (42.0, Anchor::Start, &stage.name),
+                (260.0, Anchor::End, &format!("{:.4} s", stage.seconds)),
+                (340.0, Anchor::End, &format!("{:.1} %", 100.0 * share)),
+                (450.0, Anchor::End, &held),
             ] {
-                line(format!(
-                    r#"<text x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>"#
-                ));
+                svg.text(x, y + 12.0, anchor, text);
             }
         }
-        svg + "</svg>\n"
+        svg.finish()
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
 #[cfg(test)]
@@ -243,6 +225,14 @@ mod tests {
         assert!(profile.stages[0].seconds >= 0.006);
         assert!(profile.seconds >= 0.009);
         assert!(profile.table().contains("total"));
+    }
+
+    #[test]
+    fn the_median_is_a_profile() {
+        let profile = |seconds| Profile::new(&[], seconds);
+        assert!(median(vec![]).is_none());
+        let middle = median([3.0, 1.0, 2.0].map(profile).to_vec()).unwrap();
+        assert_eq!(middle.seconds, 2.0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Progress on stderr while a terminal watches, and plain tables for stdout.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -187,6 +187,27 @@ pub fn milliseconds(value: Duration) -> f64 {
     (value.as_secs_f64() * 1e6).round() / 1e3
 }
 
+/// A day as `2026-01-31`, in universal time; times before 1970 are taken for its first day.
+pub fn date(time: SystemTime) -> String {
+    let seconds = time
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    // Days and years from 1 March of the year 0 on, so that a leap day ends its year (Hinnant, civil_from_days).
+    let days = seconds / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, january) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    format!("{:04}-{month:02}-{day:02}", 400 * era + year + january)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +220,19 @@ mod tests {
         assert_eq!(bytes(2_500_000), "2500.0 kB");
         assert_eq!(duration(Duration::from_millis(1500)), "1.50 s");
         assert_eq!(milliseconds(Duration::from_micros(1500)), 1.5);
+        for (days, told) in [
+            (0, "1970-01-01"),
+            (11_016, "2000-02-29"),
+            (11_017, "2000-03-01"),
+            (20_453, "2025-12-31"),
+            (47_540, "2100-02-28"),
+            (47_541, "2100-03-01"),
+        ] {
+            assert_eq!(
+                date(UNIX_EPOCH + Duration::from_secs(days * 86_400 + 86_399)),
+                told
+            );
+        }
     }
 
     #[test]

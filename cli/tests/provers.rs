@@ -268,10 +268,126 @@ fn backends_are_listed_and_named_ones_never_replaced() {
         let line = folder.fails(2, &prove(&samples, "p", &["--backend", "cuda"]));
         let why = cuda[0]["why_not"].as_str().expect("a reason");
         assert!(line.contains(why), "{line}");
+        let line = folder.fails(2, &["bench", "--stages=8", "--backend", "cuda"]);
+        assert!(line.contains(why), "{line}");
         let report = folder.json(&prove(&samples, "p", &["--backend", "auto"]));
         assert_eq!(report["processor"], "cpu");
     }
     let mixed = ["--backend", "auto", "--prover", "plain"];
     let line = folder.fails(2, &prove(&samples, "q", &mixed));
     assert!(line.contains("--backend auto"), "{line}");
+}
+
+#[test]
+fn a_backend_is_measured_stage_by_stage() {
+    let folder = Folder::new();
+    let model = repository("fixtures/digits/digits.onnx");
+    let inputs = repository("fixtures/digits/digits_calibration.npz");
+    let bench = [
+        "bench",
+        "--stages=8..9",
+        "--input",
+        &inputs,
+        &model,
+        "-o",
+        "figures",
+    ];
+    let report = folder.json(&bench);
+    let list = |key: &str| report[key].as_array().expect("a list").clone();
+    assert_eq!(report["backend"], "cpu");
+    assert_eq!(list("left_out"), Vec::<Value>::new());
+
+    let operations = list("operations");
+    assert_eq!(operations.len(), 2 * 6, "{report}");
+    for figure in &operations {
+        assert!(number(figure, "ms") > 0.0 && number(figure, "values_per_s") > 0.0);
+    }
+    let (circuits, models) = (list("circuits"), list("models"));
+    assert_eq!((circuits.len(), models.len()), (2, 1));
+    assert_eq!(models[0]["name"], "digits");
+    for (run, k) in circuits.iter().zip([8, 9]) {
+        assert_eq!(run["k"], k);
+    }
+    for run in circuits.iter().chain(&models) {
+        let stages = run["stages"].as_array().expect("stages");
+        let names: Vec<&str> = stages.iter().filter_map(|s| s["name"].as_str()).collect();
+        for name in [
+            "commit",
+            "random",
+            "transform",
+            "quotient",
+            "commit quotient",
+            "evaluate",
+            "open",
+            "other",
+        ] {
+            assert!(names.contains(&name), "{name}: {names:?}");
+        }
+        // Rounded to tenths of a millisecond, each.
+        let sum: f64 = stages.iter().map(|stage| number(stage, "seconds")).sum();
+        let (whole, rounding) = (number(run, "seconds"), 1e-4 * stages.len() as f64);
+        assert!((sum - whole).abs() <= rounding, "{sum}, not {whole}");
+        let parts = number(run, "backend_s") + number(run, "host_s");
+        assert!((parts - whole).abs() <= 3e-4, "{parts}, not {whole}");
+        assert!(number(run, "backend_s") > 0.0 && number(run, "proof_bytes") > 1000.0);
+        assert_eq!(run["verified"], true);
+    }
+
+    let read = |name: &str| std::fs::read_to_string(folder.path("figures").join(name)).unwrap();
+    let written: Value = serde_json::from_str(&read("stages.json")).expect("JSON");
+    assert_eq!(written, report);
+    let svg = read("stages.svg");
+    assert_well_formed(&svg);
+    for part in [
+        "60 columns, 2^8",
+        "2^9",
+        "digits",
+        "quotient",
+        "MSM, dense scalars",
+    ] {
+        assert!(svg.contains(part), "{part}: {svg}");
+    }
+}
+
+#[test]
+fn sizes_beyond_the_memory_are_left_out_and_wrong_ones_refused() {
+    let folder = Folder::new();
+    let ran = folder.run(&["bench", "--stages=6..28/22"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for part in [
+        "left out: 60 columns, 2^28: needs",
+        "2^6",
+        "in the backend",
+        "verified",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
+    }
+    for wrong in ["--stages=9..8", "--stages=4..8", "--stages=x"] {
+        let ran = folder.run(&["bench", wrong]);
+        assert_eq!(ran.code, 2, "{wrong}: {}", ran.stdout);
+    }
+    folder.write("not.onnx", b"no model");
+    folder.fails(2, &["bench", "--stages=8", "not.onnx"]);
+}
+
+/// Tags are closed in order, and nothing is bare that XML has escaped.
+fn assert_well_formed(xml: &str) {
+    let mut open: Vec<&str> = vec![];
+    for piece in xml.trim().split('<').skip(1) {
+        let (tag, text) = piece.split_once('>').expect("a tag ends");
+        assert!(!text.contains('>'), "{text}");
+        for part in piece.split('&').skip(1) {
+            assert!(
+                ["amp;", "lt;"].iter().any(|e| part.starts_with(e)),
+                "{part}"
+            );
+        }
+        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "{xml}");
+        } else if !tag.ends_with('/') {
+            open.push(tag.split(' ').next().expect("a name"));
+        }
+    }
+    assert_eq!(open, Vec::<&str>::new());
 }

@@ -68,6 +68,7 @@
 //! | [`fast`] | the prover: the same proofs, several times faster; its work is done by a backend: `cpu`, `cuda` or `icicle` |
 //! | [`gpu`] | the backend `cuda`, and which devices there are, ICICLE's too |
 //! | [`verify`](mod@verify) | the verifier |
+//! | [`figures`] | what provers are measured with |
 //! | [`transcript`] | Keccak-256 Fiat-Shamir, shared with the EVM |
 //! | [`artifact`] | the container of every file |
 //! | [`mapped`] | files as slices |
@@ -77,6 +78,7 @@ mod backend;
 mod bytes;
 mod constraints;
 pub mod fast;
+pub mod figures;
 pub mod gpu;
 mod icicle;
 #[doc(hidden)]

@@ -22,7 +22,9 @@ use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 use tensorseal_prover::{
     KeyError, KeygenError, ProveError, ProveOptions, ProvingKey, Srs, SynthesisError, VerifyError,
-    VerifyingKey, fast, keygen,
+    VerifyingKey, fast,
+    figures::Synthetic,
+    keygen,
     keys::ShapeError,
     prove, prove_with, srs,
     transcript::{KeccakRead, KeccakWrite, POINT_BYTES, SCALAR_BYTES, TranscriptError},
@@ -164,7 +166,7 @@ fn random_circuits_are_proved_alike() {
 }
 
 /// The proof of halo2's own prover, with our transcript.
-fn stock_proof<C: Circuit<Fr>>(srs: &Srs, circuit: &C, instances: &[Vec<Fr>]) -> Vec<u8> {
+fn stock_proof<C: Circuit<Fr> + Clone>(srs: &Srs, circuit: &C, instances: &[Vec<Fr>]) -> Vec<u8> {
     let params = srs.params();
     let pk = keygen_pk2(&params, circuit, false).unwrap();
     let columns: Vec<&[Fr]> = instances.iter().map(Vec::as_slice).collect();
@@ -172,13 +174,33 @@ fn stock_proof<C: Circuit<Fr>>(srs: &Srs, circuit: &C, instances: &[Vec<Fr>]) ->
     create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
         &params,
         &pk,
-        &[circuit.without_witnesses()],
+        std::slice::from_ref(circuit),
         &[&columns],
         rng(),
         &mut transcript,
     )
     .unwrap();
     transcript.into_proof()
+}
+
+/// What provers are measured with is an ordinary circuit, which halo2 proves and verifies as well.
+#[test]
+fn the_synthetic_circuit_is_halo2s_too() {
+    let (srs, circuit) = (Srs::dev(7).unwrap(), Synthetic::new(7, 1));
+    let without = circuit.without_witnesses();
+    let pk = keygen(&srs, &without, &Synthetic::INSTANCE_ROWS).unwrap();
+    let instances = circuit.instances();
+    let prover = fast::Prover::new(&srs, &pk, 0).unwrap();
+    let options = ProveOptions::default();
+    let proof = prover.prove(options, &circuit, &instances, rng()).unwrap();
+    let stock = stock_proof(&srs, &circuit, &instances);
+    for proof in [proof, stock] {
+        verify(pk.vk(), &instances, &proof).unwrap();
+        assert!(halo2_accepts(&srs, &circuit, &instances, &proof));
+        let mut wrong = instances.clone();
+        wrong[0][5] += Fr::ONE;
+        assert!(!halo2_accepts(&srs, &circuit, &wrong, &proof));
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
     CliError, Outcome, Result,
     args::{self, Backend, Bench, Quantization, WhichProver},
     chain::{Target, Wanted},
-    pipeline::{self, CompiledModel, FloatModel, Item, KeyPaths, Keys, Proof, Srs},
+    pipeline::{self, CompiledModel, FloatModel, Item, KeyPaths, Keys, OutputError, Proof, Srs},
     ui::{self, Table, Ui},
 };
 
@@ -89,7 +89,18 @@ pub fn run(args: &Bench, ui: &Ui) -> Result<Outcome> {
     Ok(Outcome::new(table.render(), json))
 }
 
-fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
+/// A model as `bench` compiles it.
+pub(super) struct Compiled {
+    pub(super) name: String,
+    pub(super) compiled: CompiledModel,
+    /// The first is proved.
+    pub(super) items: Vec<Item>,
+    error: OutputError,
+    took: Duration,
+}
+
+/// Quantizes a model and lays it out.
+pub(super) fn compile(args: &Bench, path: &Path, ui: &Ui) -> Result<Compiled> {
     let float = FloatModel::open(path, 1)?;
     let name = path.file_stem().map_or_else(
         || float.name().to_string(),
@@ -117,12 +128,29 @@ fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
     let (compiled, plan_took) = ui.try_timed(format!("{name}: planning"), || {
         pipeline::plan(quantized.model, &layout)
     })?;
+    Ok(Compiled {
+        name,
+        compiled,
+        items,
+        error,
+        took: quantize_took + plan_took,
+    })
+}
+
+fn one(args: &Bench, path: &Path, ui: &Ui) -> Result<Value> {
+    let Compiled {
+        name,
+        compiled,
+        items,
+        error,
+        took,
+    } = compile(args, path, ui)?;
     let facts = pipeline::facts(&compiled)?;
     let mut report = json!({
         "model": name, "model_id": facts.model_id, "params": facts.params, "profile": facts.profile,
         "k": facts.k, "rows": facts.rows,
         "advice_columns": facts.advice_columns, "fixed_columns": facts.fixed_columns, "bits": args.bits,
-        "compile_s": ui::seconds(quantize_took + plan_took),
+        "compile_s": ui::seconds(took),
         "max_abs_error": error.noise.max_abs, "output_range": error.range,
         "setup_s": null, "pk_bytes": null, "vk_bytes": null, "prove_s": null, "prepare_s": null, "peak_mib": null,
         "verify_ms": null, "proof_bytes": null,
@@ -205,7 +233,7 @@ pub(super) struct Ready {
     name: String,
     folder: TempDir,
     pub(super) keys: Keys,
-    setup_took: Duration,
+    pub(super) setup_took: Duration,
     pk_bytes: u64,
     vk_bytes: u64,
 }
@@ -243,22 +271,54 @@ impl Ready {
         repeat: usize,
         ui: &Ui,
     ) -> Result<(prove::Report, Proof)> {
-        let folder = self.folder.path();
-        let paths = KeyPaths::in_folder(folder);
-        let proof = folder.join("proof");
-        let apart = Apart {
-            model: &folder.join(MODEL),
-            pk: &paths.pk,
-            srs: &paths.srs,
-            input: &folder.join(INPUT),
-            index: 0,
-            proof: &proof,
+        self.apart(ui, |apart| Apart {
             prover,
             backend,
             memory,
             repeat,
-        };
-        let label = format!("{}: proving ({})", self.name, prover.name());
+            ..apart
+        })
+    }
+
+    /// Proves with the fast prover in a process of its own, which records the stages.
+    pub(super) fn profile(
+        &self,
+        backend: Backend,
+        memory: u32,
+        repeat: usize,
+        ui: &Ui,
+    ) -> Result<(prove::Report, Proof)> {
+        self.apart(ui, |apart| Apart {
+            backend,
+            memory,
+            repeat,
+            profile: true,
+            ..apart
+        })
+    }
+
+    fn apart(
+        &self,
+        ui: &Ui,
+        how: impl for<'a> FnOnce(Apart<'a>) -> Apart<'a>,
+    ) -> Result<(prove::Report, Proof)> {
+        let folder = self.folder.path();
+        let paths = KeyPaths::in_folder(folder);
+        let [model, input, proof] = [MODEL, INPUT, "proof"].map(|name| folder.join(name));
+        let apart = how(Apart {
+            model: &model,
+            pk: &paths.pk,
+            srs: &paths.srs,
+            input: &input,
+            index: 0,
+            proof: &proof,
+            prover: WhichProver::Fast,
+            backend: Backend::Cpu,
+            memory: 0,
+            repeat: 1,
+            profile: false,
+        });
+        let label = format!("{}: proving ({})", self.name, apart.prover.name());
         let (report, _) = ui.try_timed(label, || apart.run())?;
         Ok((report, pipeline::read_proof(&proof)?))
     }

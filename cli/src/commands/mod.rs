@@ -17,6 +17,7 @@ pub mod run;
 pub mod scaling;
 pub mod setup;
 pub mod srs;
+pub mod stages;
 pub mod verify;
 pub mod verify_onchain;
 
@@ -37,6 +38,7 @@ pub fn run(command: &Command, ui: &Ui) -> Result<Outcome> {
         Command::Register(args) => deploy::register(args, ui),
         Command::VerifyOnchain(args) => verify_onchain::run(args, ui),
         Command::Inspect(args) => inspect::run(args, ui),
+        Command::Bench(args) if args.stages.is_some() => stages::run(args, ui),
         Command::Bench(args) if args.scaling.is_some() => scaling::run(args, ui),
         Command::Bench(args) => bench::run(args, ui),
         Command::Demo(args) => demo::run(args, ui),

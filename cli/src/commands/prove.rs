@@ -47,6 +47,7 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
         prepare,
         warm,
         profile,
+        warm_profile,
     } = proved;
     let file_bytes = pipeline::write_proof(&args.proof, &proof)?;
     let facts = pipeline::facts(&compiled)?;
@@ -88,6 +89,7 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
             backend: Backend::Cpu,
             memory: args::memory_or_default(args.memory, args.repeat),
             repeat: 1,
+            profile: false,
         };
         let (plain, _) = ui.try_timed("proving with the plain prover", || plain.run())?;
         add_plain(&mut report, &plain);
@@ -116,6 +118,8 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
     if let (Some(profile), Some(file)) = (&profile, &args.profile) {
         text += &format!("\n\n{}", profile.table());
         report["stages"] = json!(profile.stages);
+        report["backend_s"] = json!(profile.backend_seconds);
+        report["warm_profile"] = json!(warm_profile);
         if let Some(file) = file {
             pipeline::write_file(file, profile.svg(&facts.model).as_bytes())?;
         }
@@ -134,7 +138,10 @@ struct Proved {
     prepare: Option<Duration>,
     /// Median of those after it, where there are any.
     warm: Option<Duration>,
+    /// Of the first.
     profile: Option<Profile>,
+    /// The median one of those after it.
+    warm_profile: Option<Profile>,
 }
 
 fn fast(
@@ -144,24 +151,45 @@ fn fast(
     (pk, srs): (&Pk, &Srs),
     item: &Item,
 ) -> Result<Proved> {
+    let profiled = args.profile.is_some();
     let cold = || -> Result<_> {
         let (prepared, prepare) = ui.try_timed("preparing", || {
             let memory = args::memory_or_default(args.memory, args.repeat);
             pipeline::prepare(compiled, pk, srs, args.backend, memory)
         })?;
+        let prepared = if profiled {
+            prepared.clocked()
+        } else {
+            prepared
+        };
         let (proof, took) = ui.try_timed("proving", || prepared.prove(item))?;
         Ok((prepared, proof, prepare, took))
     };
-    let (first, profile) = if args.profile.is_some() {
+    let (first, profile) = if profiled {
         let (first, profile) = profile::record(cold);
         (first?, Some(profile))
     } else {
         (cold()?, None)
     };
     let (prepared, mut proof, prepare, took) = first;
-    let mut times = Vec::new();
+    let mut backend_time = prepared.backend_time();
+    let with_backend = |profile: Profile, time: Option<Duration>| Profile {
+        backend_seconds: time.map(ui::seconds),
+        ..profile
+    };
+    let profile = profile.map(|profile| with_backend(profile, backend_time));
+    let (mut times, mut profiles) = (vec![], vec![]);
     for _ in 1..args.repeat {
-        let (again, took) = ui.try_timed("proving again", || prepared.prove(item))?;
+        let again = || ui.try_timed("proving again", || prepared.prove(item));
+        let (again, took) = if profiled {
+            let (again, profile) = profile::record(again);
+            let before = std::mem::replace(&mut backend_time, prepared.backend_time());
+            let time = backend_time.zip(before).map(|(now, before)| now - before);
+            profiles.push(with_backend(profile, time));
+            again?
+        } else {
+            again()?
+        };
         times.push(took);
         proof = again;
     }
@@ -172,6 +200,7 @@ fn fast(
         prepare: Some(prepare),
         warm: median(times),
         profile,
+        warm_profile: profile::median(profiles),
     })
 }
 
@@ -197,6 +226,7 @@ fn plain(
         prepare: None,
         warm: median(times),
         profile: None,
+        warm_profile: None,
     })
 }
 
@@ -218,6 +248,7 @@ pub(super) struct Apart<'a> {
     pub(super) backend: Backend,
     pub(super) memory: u32,
     pub(super) repeat: usize,
+    pub(super) profile: bool,
 }
 
 /// What `prove --json` says.
@@ -229,6 +260,7 @@ pub(super) struct Report {
     pub(super) prove_warm_s: Option<f64>,
     pub(super) peak_mib: Option<f64>,
     pub(super) proof_bytes: usize,
+    pub(super) warm_profile: Option<Profile>,
 }
 
 impl Apart<'_> {
@@ -237,7 +269,13 @@ impl Apart<'_> {
         let program =
             std::env::current_exe().map_err(|why| CliError::system("finding this program", why))?;
         let mut command = Command::new(program);
-        command.args(["--json", "prove", "--prover", self.prover.name()]);
+        command.args(["--json", "prove"]);
+        // Which is the fast prover's.
+        if self.profile {
+            command.arg("--profile");
+        } else {
+            command.args(["--prover", self.prover.name()]);
+        }
         for (flag, value) in [
             ("--backend", self.backend.name().to_string()),
             ("--index", self.index.to_string()),

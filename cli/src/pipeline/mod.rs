@@ -7,14 +7,18 @@
 //! | [`mod@digests`] | what hashed sides show |
 //! | [`proof`] | reference strings, keys, proving, verifying |
 //! | [`scaling`] | families of networks that grow |
+//! | [`synthetic`] | a circuit of any size, measured |
+//! | [`machine`] | the machine that all this runs on |
 //! | [`files`] | reading and writing, always whole files |
 
 pub mod compiled;
 pub mod digests;
 pub mod files;
 pub mod float;
+pub mod machine;
 pub mod proof;
 pub mod scaling;
+pub mod synthetic;
 
 pub use compiled::{
     CompiledModel, Facts, LayerFacts, Model, check_inputs, digests, execute, facts, load_input,

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use halo2_proofs::halo2curves::bn256::Fr;
@@ -20,7 +21,7 @@ use tensorseal_circuits::{
 use tensorseal_prover::{
     self as prover, ProvingKey, SrsError, VerifyingKey,
     artifact::{ArtifactError, Kind},
-    fast::{self, ColumnWitness, PlanSummary, Processor, Prover, Values},
+    fast::{self, BackendClock, ColumnWitness, PlanSummary, Processor, Prover, Values},
     gpu::{self, FoundDevice},
     mapped::Mapped,
     srs::import::Progress,
@@ -37,7 +38,7 @@ use crate::{CliError, Result, args::Backend, chain, tensors::Tensor};
 
 /// A structured reference string.
 #[derive(Clone, Debug)]
-pub struct Srs(prover::Srs);
+pub struct Srs(pub(super) prover::Srs);
 
 impl Srs {
     /// Its secret is known.
@@ -461,6 +462,7 @@ pub fn read_vk(path: &Path) -> Result<Vk> {
 pub struct Prepared<'a> {
     compiled: &'a CompiledModel,
     prover: Prover<'a>,
+    clock: Option<BackendClock>,
     insecure: bool,
 }
 
@@ -473,19 +475,29 @@ pub fn prepare<'a>(
     memory_mib: u32,
 ) -> Result<Prepared<'a>> {
     let _span = debug_span!("prepare").entered();
-    let processor = match backend {
+    let prover = Prover::on(
+        processor(backend),
+        &srs.0,
+        &pk.key,
+        (memory_mib as usize) << 20,
+    )
+    .map_err(|why| proving_failed(compiled, &why))?;
+    Ok(Prepared {
+        compiled,
+        prover,
+        clock: None,
+        insecure: srs.insecure(),
+    })
+}
+
+/// The prover's name of a backend.
+pub(super) fn processor(backend: Backend) -> Processor {
+    match backend {
         Backend::Auto => Processor::Auto,
         Backend::Cpu => Processor::Cpu,
         Backend::Cuda => Processor::Cuda,
         Backend::Icicle => Processor::Icicle,
-    };
-    let prover = Prover::on(processor, &srs.0, &pk.key, (memory_mib as usize) << 20)
-        .map_err(|why| proving_failed(compiled, &why))?;
-    Ok(Prepared {
-        compiled,
-        prover,
-        insecure: srs.insecure(),
-    })
+    }
 }
 
 /// Devices that were looked for, beside this processor.
@@ -502,6 +514,21 @@ impl Prepared<'_> {
     /// What computes the proofs: `cpu`, or a device's name.
     pub fn processor(&self) -> String {
         self.prover.processor()
+    }
+
+    /// With the backend's time counted from now on.
+    pub fn clocked(self) -> Self {
+        let (prover, clock) = self.prover.clocked();
+        Self {
+            prover,
+            clock: Some(clock),
+            ..self
+        }
+    }
+
+    /// The backend's time so far, if it is counted.
+    pub fn backend_time(&self) -> Option<Duration> {
+        self.clock.as_ref().map(BackendClock::elapsed)
     }
 
     /// Makes the proof of one batch of inputs.

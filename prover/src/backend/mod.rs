@@ -77,6 +77,11 @@ pub(crate) trait Backend: std::fmt::Debug + Send + Sync {
     /// What computes, for people.
     fn name(&self) -> String;
 
+    /// Waits until all results are there: the calls below may return earlier, with a device still at work.
+    fn wait(&self) -> Result<(), GpuError> {
+        Ok(())
+    }
+
     /// Takes coefficients, `n` of them.
     fn polynomial(&self, coefficients: Vec<Fr>) -> Result<Polynomial, GpuError>;
 

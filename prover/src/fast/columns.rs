@@ -10,19 +10,19 @@ use crate::{
 };
 
 /// All columns of a proof.
-pub(super) struct Columns<'a> {
-    pub(super) n: usize,
-    pub(super) advice: Vec<Column<'a>>,
-    pub(super) fixed: &'a [Column<'a>],
-    pub(super) instance: Vec<Column<'a>>,
-    pub(super) products: Vec<Column<'a>>,
-    pub(super) sigma: Vec<Column<'a>>,
+pub(crate) struct Columns<'a> {
+    pub(crate) n: usize,
+    pub(crate) advice: Vec<Column<'a>>,
+    pub(crate) fixed: &'a [Column<'a>],
+    pub(crate) instance: Vec<Column<'a>>,
+    pub(crate) products: Vec<Column<'a>>,
+    pub(crate) sigma: Vec<Column<'a>>,
     /// `l_0`, `l_last`, `l_active`, where the permutation argument is used.
-    pub(super) indicators: Option<[Column<'a>; 3]>,
+    pub(crate) indicators: Option<[Column<'a>; 3]>,
 }
 
 impl Columns<'_> {
-    pub(super) fn get(&self, source: Source) -> &Column<'_> {
+    pub(crate) fn get(&self, source: Source) -> &Column<'_> {
         let indicator = |i: usize| {
             &self
                 .indicators
@@ -43,7 +43,7 @@ impl Columns<'_> {
     }
 
     /// What a plan reads for a source other than the variable.
-    pub(super) fn sum(&self, source: Source, combinations: &[Combination]) -> Sum<'_> {
+    pub(crate) fn sum(&self, source: Source, combinations: &[Combination]) -> Sum<'_> {
         match source {
             Source::Virtual(i) => {
                 let Combination { members, constant } = &combinations[i];
@@ -58,7 +58,7 @@ impl Columns<'_> {
     }
 
     /// All values of some columns.
-    pub(super) fn expand(
+    pub(crate) fn expand(
         &self,
         sources: impl IntoIterator<Item = Source>,
     ) -> HashMap<Source, Vec<Fr>> {
@@ -69,7 +69,7 @@ impl Columns<'_> {
     }
 
     /// The circuit's own columns.
-    pub(super) fn own(&self) -> Vec<Source> {
+    pub(crate) fn own(&self) -> Vec<Source> {
         let advice = (0..self.advice.len()).map(Source::Advice);
         let fixed = (0..self.fixed.len()).map(Source::Fixed);
         let instance = (0..self.instance.len()).map(Source::Instance);

@@ -13,14 +13,17 @@
 //! | `columns` | all columns of a proof by their source |
 //! | `protocol` | everything after the phases |
 //! | `describe` | the plan of a circuit, told in advance |
+//! | `clocked` | how much of the time is the backend's |
 //!
 //! What is computed, and not drawn or written, is the backend's (`crate::backend`).
 
-mod columns;
+mod clocked;
+pub(crate) mod columns;
 pub(crate) mod describe;
 mod protocol;
 mod witness;
 
+pub use clocked::BackendClock;
 pub use describe::{PlanSummary, describe};
 pub use witness::{ColumnWitness, Values};
 
@@ -219,7 +222,14 @@ impl<'k> Prover<'k> {
         })
     }
 
-    #[cfg(test)]
+    pub(crate) fn pk(&self) -> &'k ProvingKey {
+        self.pk
+    }
+
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
     pub(crate) fn fixed(&self) -> &[Column<'k>] {
         &self.fixed
     }

@@ -119,7 +119,7 @@ impl Prover<'_> {
         }
         drop(span);
 
-        let _span = debug_span!("open").entered();
+        let span = debug_span!("open").entered();
         let opening = |query: &Query| Opening {
             polynomial: Opened::Column(query.source),
             point: self.rotated(x, query.rotation),
@@ -141,7 +141,9 @@ impl Prover<'_> {
         };
         opening::open(&openings, &arithmetic, &mut transcript)?;
         let proof = transcript.into_proof();
+        drop(span);
         if self.verified {
+            let _span = debug_span!("verify").entered();
             verify(self.pk.vk(), instances, &proof).map_err(|why| GpuError::WrongProof {
                 device: self.backend.name(),
                 why: why.to_string(),

@@ -271,6 +271,10 @@ impl Backend for Gpu {
         self.device.name().to_owned()
     }
 
+    fn wait(&self) -> Result<(), GpuError> {
+        self.device.wait()
+    }
+
     fn polynomial(&self, coefficients: Vec<Fr>) -> Result<Polynomial, GpuError> {
         let coefficients = Buffer::from_slice(&self.device, &coefficients)?;
         Ok(Polynomial::Device(coefficients))

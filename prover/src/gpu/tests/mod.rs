@@ -1,7 +1,6 @@
 //! On the emulated device, and on a real one where there is one.
 
 mod driver;
-mod figures;
 mod kernels;
 mod proofs;
 #[path = "../../../tests/integration/random.rs"]
