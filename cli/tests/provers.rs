@@ -1,6 +1,6 @@
 //! The fast prover beside the plain one: options, profile, plan.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -175,26 +175,77 @@ fn scaling_is_measured_and_the_cost_model_fitted() {
     assert_eq!(both.code, 2, "{}", both.stdout);
 }
 
-/// A folder with our library that has ICICLE's interface, under ICICLE's names.
-fn imitation() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder for temporary files");
-    let library = folder.path().join("library");
+/// Compiles a library of the tests' own.
+fn library(source: &str, to: &Path) {
     let compiler = std::env::var_os("CXX").unwrap_or("c++".into());
     let built = Command::new(compiler)
         .args(["-std=c++17", "-O2", "-shared", "-fPIC", "-I"])
         .arg(repository("prover/src/gpu/kernels"))
-        .arg(repository("prover/src/icicle/tests/library.cpp"))
+        .arg(repository(source))
         .arg("-o")
-        .arg(&library)
+        .arg(to)
+        .arg("-ldl")
         .status()
         .expect("a C++ compiler");
     assert!(built.success());
+}
+
+/// A folder with our library that has ICICLE's interface, under ICICLE's names.
+fn imitation() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let built = folder.path().join("library");
+    library("prover/src/icicle/tests/library.cpp", &built);
     for name in ["device", "field_bn254", "curve_bn254"] {
         let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
         let file = folder.path().join(format!("{prefix}icicle_{name}{suffix}"));
-        std::fs::hard_link(&library, file).expect("a link");
+        std::fs::hard_link(&built, file).expect("a link");
     }
     folder
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn cuda_proves_on_a_stand_in_for_the_driver() {
+    let libraries = tempfile::tempdir().expect("a folder for temporary files");
+    for name in ["libcuda.so", "libnvrtc.so"] {
+        library(
+            "prover/src/gpu/tests/driver.cpp",
+            &libraries.path().join(name),
+        );
+    }
+    let libraries = libraries.path().to_str().expect("a path in Unicode");
+    let environment = [
+        ("LD_LIBRARY_PATH", libraries),
+        ("XDG_CACHE_HOME", libraries),
+    ];
+    let folder = prepared();
+    let samples = repository("fixtures/digits/digits_samples.npz");
+    let found = || {
+        let found = folder.json_with(&environment, &["devices"]);
+        let mut found = found.as_array().expect("a list").clone();
+        found.retain(|d| d["backend"] == "cuda");
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    };
+    let before = found();
+    assert_eq!(before["usable"], true, "{before}");
+    assert_eq!(before["kernels_ready"], false, "{before}");
+    let report = folder.json_with(
+        &environment,
+        &prove(&samples, "p", &["--backend", "cuda", "--profile"]),
+    );
+    assert_eq!(report["processor"], "stand-in");
+    assert_eq!(folder.json(&["verify", "--proof", "p"])["accepted"], true);
+    assert_eq!(found()["kernels_ready"], true);
+
+    // A device that is too small: named, or the processor instead.
+    let small = [&environment[..], &[("STAND_IN_MEMORY", "545259520")]].concat();
+    let refused = folder.run_with(&small, &prove(&samples, "q", &["--backend", "cuda"]));
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    let line = refused.stderr;
+    assert!(line.contains("MiB on stand-in, of which 8 MiB"), "{line}");
+    let report = folder.json_with(&small, &prove(&samples, "q", &["--backend", "auto"]));
+    assert_eq!(report["processor"], "cpu");
 }
 
 #[test]

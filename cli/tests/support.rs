@@ -62,7 +62,7 @@ impl Folder {
     }
 
     /// Runs the command with some variables set.
-    fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Ran {
+    pub(crate) fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Ran {
         let Output {
             status,
             stdout,

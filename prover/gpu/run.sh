@@ -4,7 +4,7 @@
 #
 #   ./run.sh [MODEL.onnx ...]       MODELs: all packed ones by default
 #
-# BACKEND=cpu, where there is no device, runs all but what needs one.
+# BACKEND=cpu, where there is no device, runs all but what needs one. STAGES=FIRST..LAST/STEP bounds the sizes, 14..24/2 by default.
 set -euo pipefail
 cd "$(dirname "$0")"
 export LD_LIBRARY_PATH=$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
@@ -35,7 +35,7 @@ step "from a digit to the EVM"
 
 for each in "${backends[@]}"; do
     step "stage by stage, $each"
-    ./tensorseal bench --stages --backend "$each" --repeat 5 -o "figures/stages-$each" "${models[@]}" | tee "figures/stages-$each.txt"
+    ./tensorseal bench --stages="${STAGES:-14..24/2}" --backend "$each" --repeat 5 -o "figures/stages-$each" "${models[@]}" | tee "figures/stages-$each.txt"
 done
 
 for each in "${backends[@]}"; do

@@ -112,8 +112,11 @@ fn shortened(label: String) -> String {
     label.chars().take(most).chain(['…']).collect()
 }
 
-/// Where each name of the legend stands, `x` and the line, and how many lines there are.
-fn legend<'a>(names: &[&'a str]) -> (Vec<(&'a str, (f64, usize))>, usize) {
+/// A name of the legend, and where it stands: `x` and the line.
+type Entry<'a> = (&'a str, (f64, usize));
+
+/// The legend's entries, and how many lines they take.
+fn legend<'a>(names: &[&'a str]) -> (Vec<Entry<'a>>, usize) {
     let (mut x, mut line) = (LEFT, 0);
     let mut places = vec![];
     for name in names {

@@ -25,7 +25,9 @@ const STAND_IN: &str = "TENSORSEAL_STAND_IN";
 fn build(folder: &Path) {
     let library = folder.join("libcuda.so");
     let compiler = std::env::var_os("CXX").unwrap_or("c++".into());
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/gpu/tests/driver.cpp");
+    // From this program, which may run on another machine than it was built on.
+    let source = folder.join("driver.cpp");
+    std::fs::write(&source, include_str!("driver.cpp")).unwrap();
     let output = Command::new(&compiler)
         .args([
             "-std=c++17",
@@ -36,8 +38,8 @@ fn build(folder: &Path) {
             "-Werror",
             "-o",
         ])
-        .arg(&library)
-        .args([source, "-ldl"])
+        .args([&library, &source])
+        .arg("-ldl")
         .output()
         .unwrap_or_else(|why| panic!("{compiler:?}: {why}"));
     assert!(

@@ -1,5 +1,6 @@
 //! On the emulated device, and on a real one where there is one.
 
+#[cfg(target_os = "linux")]
 mod driver;
 mod kernels;
 mod proofs;
