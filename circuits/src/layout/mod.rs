@@ -81,9 +81,9 @@ pub(crate) struct Tensor {
     pub(crate) plane_ids: Vec<usize>,
     /// Odd groups walk the rows backwards.
     pub(crate) alternate: bool,
-    /// Exponent of `η` of the last lane group where produced, a multiple of the fixed lanes.
+    /// Exponent of `η` of the last lane group where produced, a multiple of the lanes.
     pub(crate) base_p: usize,
-    /// The same where consumed, a multiple of the lanes.
+    /// The same where consumed.
     pub(crate) base_c: usize,
     pub(crate) consumed: bool,
     pub(crate) has_one: bool,
@@ -105,7 +105,7 @@ impl Tensor {
     }
     /// Width of the production range.
     pub(crate) fn range_p(&self, p: &Profile) -> usize {
-        (self.groups * self.prod_planes * p.lanes).next_multiple_of(p.fixed_lanes)
+        self.groups * self.prod_planes * p.lanes
     }
     /// Width of the consumption range.
     pub(crate) fn range_c(&self, p: &Profile) -> usize {

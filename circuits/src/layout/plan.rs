@@ -187,28 +187,27 @@ pub fn plan(
     })
 }
 
-/// Digests take the lowest base, then outputs (their rows stand first, so that the chain climbs once) and hashed inputs, then
-/// the others fall along the rows. What is hashed stands low since the chain over it moves by single powers of `η`.
+/// Exponents fall along the rows, so that the chains need not climb. But digests take the lowest base, then what is hashed:
+/// the chain over it moves by single powers of `η`.
 fn assign_bases(model: &Model, profile: &Profile, visibility: Visibility, tensors: &mut [Tensor]) {
-    let rank = |t: &Tensor| {
-        if model.outputs.iter().any(|p| p.node == t.node) {
-            0
-        } else if visibility.input == Shown::Hashed && model.inputs.iter().any(|p| p.node == t.node)
-        {
-            1
-        } else {
-            2
-        }
+    let hashed = |t: &Tensor| {
+        (visibility.output == Shown::Hashed && model.outputs.iter().any(|p| p.node == t.node))
+            || (visibility.input == Shown::Hashed && model.inputs.iter().any(|p| p.node == t.node))
     };
     let mut base = if visibility.hashes() {
         profile.fixed_lanes
     } else {
         0
     };
-    for place in 0..3 {
-        for tensor in tensors.iter_mut().rev().filter(|t| rank(t) == place) {
+    for low in [true, false] {
+        for tensor in tensors.iter_mut().rev().filter(|t| hashed(t) == low) {
+            // As few rows of weights as can be hold a functional's weights for one tensor.
+            let (range, left) = (tensor.range_p(profile), base % profile.fixed_lanes);
+            if left + range > profile.fixed_lanes {
+                base = base.next_multiple_of(profile.fixed_lanes);
+            }
             tensor.base_p = base;
-            base += tensor.range_p(profile);
+            base += range;
         }
     }
     let mut base = 0;

@@ -50,14 +50,7 @@ impl<'a> Planner<'a> {
         } else {
             1
         };
-        let outputs = model.outputs.iter().map(|p| p.node);
-        let inputs = model.inputs.iter().map(|p| p.node);
-        let mut row_order: Vec<NodeId> = outputs.chain(inputs).collect();
-        row_order.extend(
-            (0..model.nodes.len())
-                .filter(|id| !row_order.contains(id))
-                .collect::<Vec<_>>(),
-        );
+        let row_order = row_order(model);
         let place = row_order
             .iter()
             .enumerate()
@@ -336,6 +329,26 @@ impl<'a> Planner<'a> {
         }
         Ok(out)
     }
+}
+
+/// Outputs, inputs, then the others by their distance from the inputs: those that read one tensor stand close together,
+/// and so do the weights of its functionals.
+fn row_order(model: &Model) -> Vec<NodeId> {
+    let mut depth = vec![0usize; model.nodes.len()];
+    for (id, node) in model.nodes.iter().enumerate() {
+        if let Kind::Linear(linear) = &node.kind {
+            let sources = linear.terms.iter().map(|term| depth[term.source]);
+            depth[id] = 1 + sources.max().unwrap_or(0);
+        }
+    }
+    let ports = model.outputs.iter().chain(&model.inputs);
+    let mut order: Vec<NodeId> = ports.map(|port| port.node).collect();
+    let mut others: Vec<NodeId> = (0..model.nodes.len())
+        .filter(|id| !order.contains(id))
+        .collect();
+    others.sort_by_key(|id| depth[*id]);
+    order.extend(others);
+    order
 }
 
 /// The source whose constant lane carries a node's bias.

@@ -23,7 +23,7 @@ const SAMPLES: u32 = 1 << 10;
 const RAW_FRACTION: u32 = 16;
 
 impl Lowering<'_> {
-    /// Appends a node to the model.
+    /// Appends a node to the model, unless it has one that computes the same. Inputs and outputs are their own.
     pub(super) fn push(&mut self, name: String, dims: Dims, kind: Kind) -> NodeId {
         let shape = Shape {
             n: self.graph.batch,
@@ -31,6 +31,11 @@ impl Lowering<'_> {
             h: dims.1,
             w: dims.2,
         };
+        let shared = matches!(&kind, Kind::Linear(linear) if linear.table != Table::Raw);
+        let same = |node: &Node| node.shape == shape && node.kind == kind;
+        if let Some(id) = self.model.nodes.iter().position(same).filter(|_| shared) {
+            return id;
+        }
         self.model.nodes.push(Node { name, shape, kind });
         self.model.nodes.len() - 1
     }
