@@ -26,7 +26,7 @@ use crate::{
 const EXTRA_BITS: u32 = 2;
 
 /// Most bits of a square.
-const MAX_BITS: u32 = 16;
+pub(super) const MAX_BITS: u32 = 16;
 
 impl Lowering<'_> {
     pub(super) fn product(&mut self, id: NodeId) -> Result<Value, QuantizeError> {
@@ -42,9 +42,14 @@ impl Lowering<'_> {
 
     fn product_of(&mut self, name: &str, a: PartId, b: PartId) -> Pending {
         let (ra, rb) = (self.reach(a), self.reach(b));
-        let (u, v, gain) = self.squares(name, ra, rb, |lowering, fa, fb| {
-            lowering.join((a, fa), (b, fb))
-        });
+        let (fa, fb) = (0.5 / magnitude(ra), 0.5 / magnitude(rb));
+        let sum = (ra.0 * fa + rb.0 * fb, ra.1 * fa + rb.1 * fb);
+        let difference = (ra.0 * fa - rb.1 * fb, ra.1 * fa - rb.0 * fb);
+        let plus = self.join((a, fa), (b, fb));
+        let u = self.square(format!("{name}.plus"), plus, sum);
+        let minus = self.join((a, fa), (b, -fb));
+        let v = self.square(format!("{name}.minus"), minus, difference);
+        let gain = magnitude(ra) * magnitude(rb);
         let dims = self.tensors[u].dims;
         let term = |source: usize, factor: f64| {
             Term::scaled_copy(source, 0, (dims.1, dims.2), vec![factor; dims.0])
@@ -53,32 +58,14 @@ impl Lowering<'_> {
         Pending::linear(name, dims, terms, Ranges::default())
     }
 
-    /// The tensors `u` and `v` of factors that reach as far as `ra` and `rb`, and `A·B`. `join` sums the
-    /// factors, each times a number.
-    pub(super) fn squares(
-        &mut self,
-        name: &str,
-        ra: (f64, f64),
-        rb: (f64, f64),
-        mut join: impl FnMut(&mut Self, f64, f64) -> Pending,
-    ) -> (usize, usize, f64) {
-        let (fa, fb) = (0.5 / magnitude(ra), 0.5 / magnitude(rb));
-        let sum = (ra.0 * fa + rb.0 * fb, ra.1 * fa + rb.1 * fb);
-        let difference = (ra.0 * fa - rb.1 * fb, ra.1 * fa - rb.0 * fb);
-        let plus = join(self, fa, fb);
-        let u = self.square(format!("{name}.plus"), plus, sum);
-        let minus = join(self, fa, -fb);
-        let v = self.square(format!("{name}.minus"), minus, difference);
-        (u, v, magnitude(ra) * magnitude(rb))
-    }
-
     /// The real values that a part's integers can express.
     fn reach(&mut self, part: PartId) -> (f64, f64) {
         let index = self.force(part);
         self.representable(index).overall()
     }
 
-    fn square(&mut self, name: String, mut pending: Pending, sums: (f64, f64)) -> usize {
+    /// The tensor of a sum's squares; the sum lies between -1 and 1.
+    pub(super) fn square(&mut self, name: String, mut pending: Pending, sums: (f64, f64)) -> usize {
         // Factors over twice their magnitudes add up to 1 at most.
         let peak = if sums.0.abs().max(sums.1.abs()) > 0.5 {
             1.0
@@ -99,7 +86,7 @@ impl Lowering<'_> {
     }
 }
 
-fn magnitude((lo, hi): (f64, f64)) -> f64 {
+pub(super) fn magnitude((lo, hi): (f64, f64)) -> f64 {
     let most = lo.abs().max(hi.abs());
     if most > 0.0 { most } else { 1.0 }
 }
