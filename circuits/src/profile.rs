@@ -153,6 +153,23 @@ pub const ALL: &[Profile] = &[
         fold: 1,
         hash: false,
     },
+    Profile {
+        lanes: 4,
+        fixed_lanes: 128,
+        limbs: 2,
+        tables: 4,
+        fold: 1,
+        hash: false,
+    },
+    // For models whose functions fill the table: recurrent ones, or attention.
+    Profile {
+        lanes: 4,
+        fixed_lanes: 32,
+        limbs: 2,
+        tables: 6,
+        fold: 1,
+        hash: false,
+    },
     // Remainders of 40 and 48 bits: what the multipliers of quantized models need (`docs/quantized.md`).
     Profile {
         lanes: 4,

@@ -38,6 +38,16 @@ const EMBEDDED: &[(&str, &str, &str)] = &[
         include_str!("../contracts/profiles/w4f128b2t2.json"),
     ),
     (
+        "w4f128b2t4",
+        include_str!("../contracts/profiles/w4f128b2t4.sol"),
+        include_str!("../contracts/profiles/w4f128b2t4.json"),
+    ),
+    (
+        "w4f32b2t6",
+        include_str!("../contracts/profiles/w4f32b2t6.sol"),
+        include_str!("../contracts/profiles/w4f32b2t6.json"),
+    ),
+    (
         "w4f32b5t2",
         include_str!("../contracts/profiles/w4f32b5t2.sol"),
         include_str!("../contracts/profiles/w4f32b5t2.json"),

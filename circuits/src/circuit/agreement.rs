@@ -181,6 +181,7 @@ proptest! {
             Profile { lanes: 4, fixed_lanes: 16, limbs: 2, tables: 1, fold: 1, hash: false },
             Profile { lanes: 8, fixed_lanes: 8, limbs: 2, tables: 2, fold: 1, hash: false },
             Profile { lanes: 2, fixed_lanes: 8, limbs: 2, tables: 1, fold: 4, hash: false },
+            Profile { lanes: 4, fixed_lanes: 8, limbs: 2, tables: 6, fold: 1, hash: false },
         ]),
         seed in any::<u64>(),
         input in prop::sample::select(&SHOWN),

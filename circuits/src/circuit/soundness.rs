@@ -36,6 +36,8 @@ const SMALL: Profile = Profile {
 };
 /// The same with remainders of five limbs, for models that shift by 40.
 const WIDE: Profile = Profile { limbs: 5, ..SMALL };
+/// The same with six tables.
+const TABLES: Profile = Profile { tables: 6, ..SMALL };
 /// The same with several columns in one of halo2's.
 const FOLDED: Profile = Profile { fold: 4, ..SMALL };
 
@@ -480,6 +482,15 @@ fn remainders_of_five_limbs_bind_the_same_cells() {
         every_cell_is_bound(&model, WIDE, BOTH);
     }
     recomputed_phases_do_not_help(&testing::tied(), WIDE, OUTPUT);
+}
+
+#[test]
+fn six_tables_bind_the_same_cells() {
+    // Of these each has other functions.
+    for model in testing::layer_kinds().into_iter().skip(2).step_by(2) {
+        every_cell_is_bound(&model, TABLES, BOTH);
+    }
+    recomputed_phases_do_not_help(&testing::tied(), Profile { limbs: 5, ..TABLES }, OUTPUT);
 }
 
 /// Where a sum lies on a half, a prover who rounds it to the other side everywhere is caught.
