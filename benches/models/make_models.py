@@ -28,13 +28,18 @@ class Builder:
         self.name, self.shape = name, shape
         self.draw = np.random.default_rng(seed)
         self.nodes, self.weights = [], []
-        self.x = "x"
+        self.x, self.output = "x", None
         self.channels, self.size = (shape[1], shape[2]) if len(shape) == 4 else (shape[1], 1)
         self.multiply_accumulates = 0
 
     def constant(self, label, value):
         name = f"{label}_{len(self.weights)}"
         self.weights.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
+        return name
+
+    def integers(self, label, values):
+        name = f"{label}_{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.asarray(values, np.int64), name))
         return name
 
     def node(self, op, *constants, x=None, **attributes):
@@ -79,7 +84,7 @@ class Builder:
         graph = helper.make_graph(
             self.nodes, self.name,
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, self.shape)],
-            [helper.make_tensor_value_info(self.x, TensorProto.FLOAT, [1, self.channels])], self.weights)
+            [helper.make_tensor_value_info(self.x, TensorProto.FLOAT, self.output or [1, self.channels])], self.weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], producer_name="tensorseal")
         model.ir_version = 8
         onnx.checker.check_model(model)
@@ -125,6 +130,63 @@ def mobilenet(b):
     b.dense(10)
 
 
+def transformer(b, heads, blocks):
+    """GPT's blocks over `shape` = (1, tokens, width): layer norm, causal attention, a multilayer perceptron with GELU, residuals.
+    Norms and GELU are spelled out in elementary operators, as older exporters do and as every tool takes them."""
+    _, tokens, width = b.shape
+
+    def linear(x, inputs, outputs, gain=1.0):
+        weight = b.draw.normal(0, np.sqrt(gain / inputs), (inputs, outputs))
+        b.node("MatMul", b.constant("weight", weight), x=x)
+        b.node("Add", b.constant("bias", b.draw.normal(0, 0.01, outputs)))
+        b.multiply_accumulates += tokens * inputs * outputs
+        return b.x
+
+    def norm(x):
+        b.node("ReduceMean", x=x, axes=[-1], keepdims=1)
+        b.node("Sub", b.x, x=x)
+        centered = b.x
+        b.node("Mul", centered)
+        b.node("ReduceMean", axes=[-1], keepdims=1)
+        b.node("Add", b.constant("epsilon", 1e-5))
+        b.node("Sqrt")
+        b.node("Div", b.x, x=centered)
+        b.node("Mul", b.constant("gain", np.ones(width)))
+        b.node("Add", b.constant("offset", np.zeros(width)))
+        return b.x
+
+    def split(x, order):
+        b.node("Reshape", b.integers("heads", [1, tokens, heads, width // heads]), x=x)
+        b.node("Transpose", perm=order)
+        return b.x
+
+    x = "x"
+    for _ in range(blocks):
+        h = norm(x)
+        q, k, v = (linear(h, width, width) for _ in range(3))
+        q, k, v = split(q, [0, 2, 1, 3]), split(k, [0, 2, 3, 1]), split(v, [0, 2, 1, 3])
+        b.node("MatMul", k, x=q)
+        b.node("Mul", b.constant("scale", (width // heads) ** -0.5))
+        b.node("Add", b.constant("mask", np.triu(np.full((tokens, tokens), -20.0), 1)[None, None]))
+        b.node("Softmax", axis=-1)
+        b.node("MatMul", v)
+        b.multiply_accumulates += 2 * tokens * tokens * width
+        b.node("Transpose", perm=[0, 2, 1, 3])
+        b.node("Reshape", b.integers("joined", [1, tokens, width]))
+        b.node("Add", linear(b.x, width, width), x=x)
+        x = b.x
+        h = linear(norm(x), width, 4 * width)
+        b.node("Div", b.constant("root", np.sqrt(2.0)), x=h)
+        b.node("Erf")
+        b.node("Add", b.constant("one", 1.0))
+        b.node("Mul", b.x, x=h)
+        b.node("Mul", b.constant("half", 0.5))
+        b.node("Add", linear(b.x, 4 * width, width), x=x)
+        x = b.x
+    norm(x)
+    b.output = list(b.shape)
+
+
 # name: (seed, input shape, input values, network)
 MODELS = {
     "mlp": (1, (1, 784), "image", lambda b: stack(b, [128, 64, 10])),
@@ -132,6 +194,7 @@ MODELS = {
     "cnn264k": (3, (1, 3, 32, 32), "signed", lambda b: lenet(b, [12, 33, 249, 177], pad=0)),
     "dense4m": (4, (1, 784), "image", lambda b: stack(b, [1024] * 4 + [10])),
     "mobilenet": (6, (1, 3, 32, 32), "signed", mobilenet),
+    "gpt_block": (5, (1, 16, 64), "normal", lambda b: transformer(b, heads=4, blocks=1)),
 }
 
 
@@ -139,6 +202,8 @@ def example(kind, shape):
     draw = np.random.default_rng(99)
     if kind == "image":  # three quarters of the pixels are black, as in scanned digits
         x = draw.uniform(0, 1, shape) * (draw.uniform(0, 1, shape) < 0.25)
+    elif kind == "normal":
+        x = draw.normal(0, 1, shape)
     else:
         x = draw.uniform(-1, 1, shape)
     return np.round(x, 4).astype(np.float32)

@@ -15,7 +15,14 @@ use crate::support::{Folder, repository};
 
 /// Models whose proofs are quick enough for every run of the tests; of the others the layout is compared.
 const PROVED: [&str; 1] = ["digits"];
-const LAYOUTS: [&str; 5] = ["mlp", "lenet5", "cnn264k", "mobilenet", "dense4m"];
+const LAYOUTS: [&str; 6] = [
+    "mlp",
+    "lenet5",
+    "cnn264k",
+    "mobilenet",
+    "dense4m",
+    "gpt_block",
+];
 const LAYOUT_FIGURES: [&str; 7] = [
     "profile",
     "params",
@@ -77,7 +84,7 @@ fn golden_figures() {
 
 /// The narrowest layout of the largest model would take minutes to prove.
 fn goals(name: &str) -> &'static [&'static str] {
-    if name == "dense4m" {
+    if ["dense4m", "gpt_block"].contains(&name) {
         &["prover"]
     } else {
         &["prover", "gas"]
