@@ -29,15 +29,7 @@ fn build(folder: &Path) {
     let source = folder.join("driver.cpp");
     std::fs::write(&source, include_str!("driver.cpp")).unwrap();
     let output = Command::new(&compiler)
-        .args([
-            "-std=c++17",
-            "-O1",
-            "-shared",
-            "-fPIC",
-            "-Wall",
-            "-Werror",
-            "-o",
-        ])
+        .args(["-std=c++17", "-O1", "-shared", "-fPIC", "-o"])
         .args([&library, &source])
         .arg("-ldl")
         .output()
