@@ -1,9 +1,11 @@
 //! Every command and flag.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tensorseal_circuits::quantize::Method;
+
+use crate::chain::GasPrice;
 
 /// Proves in zero knowledge that a quantized neural network gave an output, and verifies it natively or on an EVM chain.
 ///
@@ -459,7 +461,7 @@ pub struct Chain {
     /// The chain's JSON-RPC; without it an EVM inside this process is used and nothing is kept
     #[arg(long, value_name = "URL")]
     pub rpc_url: Option<String>,
-    /// Stop unless this is the chain's id
+    /// Stop unless this is the chain's id; needed wherever something is sent, if no deployment's file says it
     #[arg(long, value_name = "N", requires = "rpc_url")]
     pub chain_id: Option<u64>,
     /// The file with the sender's private key in hex; else the variable TENSORSEAL_PRIVATE_KEY is read
@@ -476,6 +478,12 @@ pub struct Chain {
     /// The file with the keystore's password; else the variable TENSORSEAL_KEYSTORE_PASSWORD is read
     #[arg(long, value_name = "FILE", requires = "keystore")]
     pub password_file: Option<PathBuf>,
+    /// The highest price of gas that is signed, such as 50gwei or 1000wei: 50gwei unless given
+    #[arg(long, value_name = "PRICE", requires = "rpc_url")]
+    pub max_fee: Option<GasPrice>,
+    /// How many blocks a transaction waits for, its own counted
+    #[arg(long, value_name = "N", requires = "rpc_url", default_value = "1")]
+    pub confirmations: NonZeroU32,
     /// Send nothing: ask the chain what would happen, and for how much gas
     #[arg(long, requires = "rpc_url")]
     pub dry_run: bool,

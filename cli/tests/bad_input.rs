@@ -160,6 +160,10 @@ fn an_unreachable_rpc_is_told() {
     );
     assert!(line.contains("127.0.0.1:9"), "{line}");
     assert!(!folder.path("deployment.json").exists());
+    // What follows the host, and a password before it, are in no log.
+    let url = "http://name:hidden@127.0.0.1:9/hidden?key=hidden";
+    let ran = folder.run(&["-vvvv", "deploy", "--rpc-url", url]);
+    assert!(!ran.stderr.contains("hidden"), "{}", ran.stderr);
 }
 
 #[test]

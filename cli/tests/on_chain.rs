@@ -2,10 +2,13 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
+
+use tensorseal_prover::artifact::{self, Kind};
 
 use crate::support::{Folder, repository};
 
@@ -218,7 +221,24 @@ fn a_proof_is_verified_on_a_chain() {
     let line = folder.fails(2, &["deploy", "--rpc-url", &anvil.url]);
     assert!(line.contains("TENSORSEAL_PRIVATE_KEY"), "{line}");
     folder.write("account", PRIVATE_KEY.as_bytes());
-    let account = ["--rpc-url", &anvil.url, "--private-key-file", "account"];
+    let unnamed = ["--rpc-url", &anvil.url, "--private-key-file", "account"];
+    // Nothing is sent to a chain that nobody named, or for more than the limit.
+    let line = folder.fails(2, &[&["deploy"][..], &unnamed].concat());
+    assert!(line.ends_with("--chain-id 31337"), "{line}");
+    let account = [&unnamed[..], &["--chain-id", "31337"]].concat();
+    let line = folder.fails(
+        2,
+        &[&["deploy", "--max-fee", "5wei"][..], &account].concat(),
+    );
+    let raised = line.rsplit(' ').next().expect("words");
+    assert!(
+        line.contains("--max-fee") && raised.ends_with("gwei"),
+        "{line}"
+    );
+    let out = ["deploy", "--max-fee", raised, "-o", "raised.json"];
+    folder.json(&[&out[..], &["--dry-run"], &account].concat());
+    let line = folder.fails(2, &[&["deploy", "--max-fee", "5"][..], &account].concat());
+    assert!(line.contains("gwei"), "{line}");
     let deployed = folder.json(&[&["deploy", "-o", "deployment.json"][..], &account].concat());
     assert!(deployed["deploy_gas"].as_u64().expect("gas") > 100_000);
 
@@ -229,7 +249,8 @@ fn a_proof_is_verified_on_a_chain() {
         "--deployment",
         "deployment.json",
     ];
-    let sent = folder.json(&[&verify[..], &account].concat());
+    // The deployment says which chain it is.
+    let sent = folder.json(&[&verify[..], &unnamed].concat());
     assert_eq!(sent["accepted"], true);
     assert!(sent["verify_gas"].as_u64().expect("gas") > 100_000);
     let asked = folder.json(&[&verify[..], &["--rpc-url", &anvil.url]].concat());
@@ -273,4 +294,131 @@ fn a_proof_is_verified_on_a_chain() {
         let line = folder.fails(2, &[&verify[..], &["--rpc-url", &anvil.url]].concat());
         assert!(line.contains("deployment of this model"), "{line}");
     }
+}
+
+/// Passes requests on to a node, but answers `eth_call` itself; its URL.
+fn liar(node: &str, answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let node = node.trim_start_matches("http://").to_owned();
+    // It ends with the process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.expect("a connection");
+            let _ = lie(stream, &node, answer);
+        }
+    });
+    url
+}
+
+fn lie(mut stream: TcpStream, node: &str, answer: &str) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut line, mut length) = (String::new(), 0);
+    while reader.read_line(&mut line)? > 2 {
+        if let Some(text) = line.to_lowercase().strip_prefix("content-length: ") {
+            length = text.trim_end().parse().expect("a number");
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let head = |first: &str, length| {
+        format!(
+            "{first}\r\nhost: node\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+    if String::from_utf8_lossy(&body).contains("\"eth_call\"") {
+        return stream.write_all((head("HTTP/1.1 200 OK", answer.len()) + answer).as_bytes());
+    }
+    let mut upstream = TcpStream::connect(node)?;
+    upstream.write_all(head("POST / HTTP/1.1", length).as_bytes())?;
+    upstream.write_all(&body)?;
+    std::io::copy(&mut upstream, &mut stream).map(drop)
+}
+
+/// What an endpoint says of a contract is not enough.
+#[test]
+fn a_lying_endpoint_is_not_believed() {
+    let Some(anvil) = Anvil::start() else { return };
+    let folder = Folder::new();
+    let samples = repository("fixtures/digits/digits_samples.npz");
+    folder.compile_digits();
+    folder.json(&["setup", "--model", "digits.seal", "--dev"]);
+    let prove = ["prove", "--model", "digits.seal", "--input", &samples];
+    folder.json(&[&prove[..], &["--proof", "p"]].concat());
+    let honest = folder.path("p");
+    let proof = artifact::read(&honest, Kind::Proof).expect("the proof");
+    let mut payload = proof.payload.to_vec();
+    let at = payload.len() / 2;
+    payload[at] ^= 1;
+    artifact::write(&folder.path("wrong"), Kind::Proof, proof.flags, &payload)
+        .expect("a writable folder");
+    folder.write("account", PRIVATE_KEY.as_bytes());
+    let account = ["--private-key-file", "account"];
+    let ask = |proof: &str, url: &str, more: &[&str]| {
+        let arguments = [
+            &[
+                "--json",
+                "verify-onchain",
+                "--proof",
+                proof,
+                "--rpc-url",
+                url,
+            ][..],
+            more,
+        ];
+        let ran = folder.run(&arguments.concat());
+        let text = folder.run(&arguments.concat()[1..]);
+        assert_eq!(
+            (ran.code, text.code),
+            (1, 1),
+            "{}{}",
+            ran.stdout,
+            ran.stderr
+        );
+        let json: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        assert_eq!(json["accepted"], false);
+        (json, text.stdout)
+    };
+    // Nothing is deployed to find out.
+    let (json, _) = ask(
+        "wrong",
+        &anvil.url,
+        &[&account[..], &["--chain-id", "31337"]].concat(),
+    );
+    assert_eq!(json["accepted_by_contract"], serde_json::Value::Null);
+    let deploy = ["deploy", "--rpc-url", &anvil.url, "--chain-id", "31337"];
+    folder.json(&[&deploy[..], &account, &["-o", "deployment.json"]].concat());
+    let deployment = ["--deployment", "deployment.json"];
+    let yes = r#"{"jsonrpc":"2.0","id":0,"result":"0x0000000000000000000000000000000000000000000000000000000000000001"}"#;
+    let no = r#"{"jsonrpc":"2.0","id":0,"error":{"code":3,"message":"execution reverted","data":"0x4df45e2f"}}"#;
+
+    // Both refuse, and nothing is sent.
+    let with_account = [&deployment[..], &account].concat();
+    let (json, text) = ask("wrong", &anvil.url, &with_account);
+    assert_eq!(
+        (
+            &json["accepted_by_contract"],
+            &json["accepted_natively"],
+            &json["transaction"]
+        ),
+        (&false.into(), &false.into(), &serde_json::Value::Null)
+    );
+    assert!(
+        text.starts_with("REJECTED") && !text.contains("DISAGREEMENT"),
+        "{text}"
+    );
+    // The endpoint says yes to what is wrong, and no to what is right.
+    let (json, text) = ask("wrong", &liar(&anvil.url, yes), &with_account);
+    assert_eq!(json["accepted_by_contract"], true);
+    assert!(
+        text.starts_with("REJECTED") && text.contains("DISAGREEMENT"),
+        "{text}"
+    );
+    let (json, text) = ask("p", &liar(&anvil.url, no), &deployment);
+    assert_eq!(json["accepted_natively"], true);
+    assert!(
+        text.starts_with("REJECTED") && text.contains("DISAGREEMENT"),
+        "{text}"
+    );
 }

@@ -83,13 +83,14 @@ impl Deployment {
         self.sent
             .iter()
             .filter(|sent| sent.what == step)
-            .map(|sent| sent.gas)
-            .sum()
+            .fold(0, |sum, sent| sum.saturating_add(sent.gas))
     }
 
     /// Gas of all that was sent.
     pub fn total_gas(&self) -> u64 {
-        self.sent.iter().map(|sent| sent.gas).sum()
+        self.sent
+            .iter()
+            .fold(0, |sum, sent| sum.saturating_add(sent.gas))
     }
 
     /// Reads what [`write`](Self::write) wrote.
