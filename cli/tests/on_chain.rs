@@ -237,8 +237,12 @@ fn a_proof_is_verified_on_a_chain() {
     );
     let out = ["deploy", "--max-fee", raised, "-o", "raised.json"];
     folder.json(&[&out[..], &["--dry-run"], &account].concat());
-    let line = folder.fails(2, &[&["deploy", "--max-fee", "5"][..], &account].concat());
-    assert!(line.contains("gwei"), "{line}");
+    let ran = folder.run(&[&["deploy", "--max-fee", "5"][..], &account].concat());
+    assert!(
+        ran.code == 2 && ran.stderr.contains("gwei"),
+        "{}",
+        ran.stderr
+    );
     let deployed = folder.json(&[&["deploy", "-o", "deployment.json"][..], &account].concat());
     assert!(deployed["deploy_gas"].as_u64().expect("gas") > 100_000);
 
@@ -296,8 +300,8 @@ fn a_proof_is_verified_on_a_chain() {
     }
 }
 
-/// Passes requests on to a node, but answers `eth_call` itself; its URL.
-fn liar(node: &str, answer: &'static str) -> String {
+/// Passes requests on to a node, but answers some methods itself; its URL.
+fn liar(node: &str, lies: &'static [(&str, &str)]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let node = node.trim_start_matches("http://").to_owned();
@@ -305,13 +309,13 @@ fn liar(node: &str, answer: &'static str) -> String {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let stream = stream.expect("a connection");
-            let _ = lie(stream, &node, answer);
+            let _ = lie(stream, &node, lies);
         }
     });
     url
 }
 
-fn lie(mut stream: TcpStream, node: &str, answer: &str) -> std::io::Result<()> {
+fn lie(mut stream: TcpStream, node: &str, lies: &[(&str, &str)]) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut line, mut length) = (String::new(), 0);
     while reader.read_line(&mut line)? > 2 {
@@ -327,8 +331,12 @@ fn lie(mut stream: TcpStream, node: &str, answer: &str) -> std::io::Result<()> {
             "{first}\r\nhost: node\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         )
     };
-    if String::from_utf8_lossy(&body).contains("\"eth_call\"") {
-        return stream.write_all((head("HTTP/1.1 200 OK", answer.len()) + answer).as_bytes());
+    let text = String::from_utf8_lossy(&body);
+    for (method, answer) in lies {
+        if text.contains(&format!("\"{method}\"")) {
+            let answer = format!(r#"{{"jsonrpc":"2.0","id":0,{answer}}}"#);
+            return stream.write_all((head("HTTP/1.1 200 OK", answer.len()) + &answer).as_bytes());
+        }
     }
     let mut upstream = TcpStream::connect(node)?;
     upstream.write_all(head("POST / HTTP/1.1", length).as_bytes())?;
@@ -390,8 +398,18 @@ fn a_lying_endpoint_is_not_believed() {
     let deploy = ["deploy", "--rpc-url", &anvil.url, "--chain-id", "31337"];
     folder.json(&[&deploy[..], &account, &["-o", "deployment.json"]].concat());
     let deployment = ["--deployment", "deployment.json"];
-    let yes = r#"{"jsonrpc":"2.0","id":0,"result":"0x0000000000000000000000000000000000000000000000000000000000000001"}"#;
-    let no = r#"{"jsonrpc":"2.0","id":0,"error":{"code":3,"message":"execution reverted","data":"0x4df45e2f"}}"#;
+    let yes = &[
+        (
+            "eth_call",
+            r#""result":"0x0000000000000000000000000000000000000000000000000000000000000001""#,
+        ),
+        ("eth_estimateGas", r#""result":"0x5208""#),
+    ];
+    // `PairingFailed()`.
+    let no = &[(
+        "eth_call",
+        r#""error":{"code":3,"message":"execution reverted","data":"0x4df45e2f"}"#,
+    )];
 
     // Both refuse, and nothing is sent.
     let with_account = [&deployment[..], &account].concat();
