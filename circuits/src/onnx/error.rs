@@ -13,6 +13,14 @@ pub enum ImportError {
         /// What the parser said.
         reason: String,
     },
+    /// A name that cannot be shown as it is.
+    #[error("what is called {name:?} {what}; rename it, and export the model again")]
+    Name {
+        /// The name, of the graph, a node or a tensor.
+        name: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// An operator without an importer.
     #[error("node `{node}`: operator {op} is not supported; supported are {}", supported.join(", "))]
     Unsupported {
