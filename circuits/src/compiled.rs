@@ -90,7 +90,7 @@ impl CompiledModel {
         validate(&compiled.model)?;
         if !ALL.contains(&compiled.profile) {
             return Err(CompiledError::Profile {
-                profile: format!("{:?}", compiled.profile),
+                profile: compiled.profile.name(),
             });
         }
         Ok(compiled)

@@ -10,7 +10,8 @@
 //! | [`fit`] | least squares, for the cost model of `bench --scaling` |
 //! | [`svg`] | what pictures are drawn with |
 //! | [`tensors`] | reading and writing tensors of numbers |
-//! | [`ui`] | progress on stderr, tables on stdout |
+//! | [`ui`] | tables on stdout, numbers with units |
+//! | [`progress`] | what is going on, on stderr |
 //! | [`error`] | failures and exit codes |
 //!
 //! A command returns what it found; only [`main`] prints, either the text or, with `--json`, one JSON object.
@@ -21,8 +22,11 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    Layer, filter::Targets, fmt::format::FmtSpan, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 pub mod args;
 pub mod chain;
@@ -31,6 +35,7 @@ pub mod error;
 pub mod fit;
 pub mod pipeline;
 pub mod profile;
+pub mod progress;
 pub mod svg;
 pub mod tensors;
 pub mod ui;
@@ -62,9 +67,12 @@ impl Outcome {
 
 /// Parses the process's arguments, runs the command, prints its outcome.
 pub fn main() -> ExitCode {
-    let cli = args::Cli::parse();
-    start_log(cli.verbose);
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(why) => return usage(&why),
+    };
     let ui = ui::Ui::new();
+    start_log(cli.verbose, &ui);
     match commands::run(&cli.command, &ui) {
         Ok(outcome) => {
             print(&if cli.json {
@@ -80,8 +88,7 @@ pub fn main() -> ExitCode {
         }
         Err(failure) => {
             if cli.json {
-                let body = serde_json::json!({ "error": failure.to_string(), "exit_code": failure.exit_code() });
-                print(&body.to_string());
+                print(&failure_json(&failure.to_string(), failure.exit_code()));
             }
             eprintln!("error: {failure}");
             ExitCode::from(failure.exit_code())
@@ -94,17 +101,72 @@ fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-fn start_log(verbose: u8) {
-    let level = match verbose {
-        0 => LevelFilter::WARN,
-        1 => LevelFilter::INFO,
-        2 => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
+fn failure_json(message: &str, exit_code: u8) -> String {
+    serde_json::json!({ "error": message, "exit_code": exit_code }).to_string()
+}
+
+/// What the parser says: help and the version as asked for, wrong usage on stderr and, with `--json`, as an object too.
+fn usage(why: &clap::Error) -> ExitCode {
+    // A closed pipe is the reader's choice.
+    let _ = why.print();
+    if !why.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    // Nothing was parsed; after `--` there are no flags.
+    let mut flags = std::env::args_os().take_while(|argument| argument != "--");
+    if flags.any(|argument| argument == "--json") {
+        if why.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            print(&failure_json(
+                "no command; --help lists them",
+                error::EXIT_INPUT,
+            ));
+            return ExitCode::from(error::EXIT_INPUT);
+        }
+        let text = why.render().to_string();
+        // What is wrong, and what might be meant; not the usage of the command.
+        let told: Vec<&str> = text
+            .split("\n\n")
+            .filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more"))
+            .flat_map(str::split_whitespace)
+            .collect();
+        let told = told.join(" ");
+        print(&failure_json(
+            told.trim_start_matches("error: "),
+            error::EXIT_INPUT,
+        ));
+    }
+    ExitCode::from(error::EXIT_INPUT)
+}
+
+/// Logs to stderr, and shows the libraries' stages.
+///
+/// Other libraries' words count from the third `-v` on, except those of the network: a request's address may hold the secret of
+/// whoever serves it.
+fn start_log(verbose: u8, ui: &ui::Ui) {
+    const NETWORK: [&str; 6] = ["alloy", "h2", "hyper", "reqwest", "rustls", "tower"];
+    let (ours, others) = match verbose {
+        0 => (LevelFilter::WARN, LevelFilter::WARN),
+        1 => (LevelFilter::INFO, LevelFilter::WARN),
+        2 => (LevelFilter::DEBUG, LevelFilter::WARN),
+        _ => (LevelFilter::TRACE, LevelFilter::DEBUG),
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
+    let told = Targets::new()
+        .with_default(others)
+        .with_target("tensorseal", ours)
+        .with_targets(NETWORK.map(|name| (name, LevelFilter::WARN)));
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(verbose > 1)
+        .without_time()
+        .with_span_events(if verbose > 1 {
+            FmtSpan::CLOSE
+        } else {
+            FmtSpan::NONE
+        });
+    let stages = Targets::new().with_target("tensorseal", LevelFilter::DEBUG);
+    tracing_subscriber::registry()
+        .with(log.with_filter(told))
+        .with(ui.stages().with_filter(stages))
         .init();
 }

@@ -19,10 +19,13 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// Stacks another tensor under this one, along the first dimension.
+    /// Stacks another tensor under this one, along the first dimension; scalars become a vector.
     pub fn append(&mut self, other: Tensor) {
-        if let (Some(rows), Some(more)) = (self.shape.first_mut(), other.shape.first()) {
-            *rows += more;
+        // Scalars stand one after the other.
+        match (self.shape.first_mut(), other.shape.first()) {
+            (Some(rows), Some(more)) => *rows += more,
+            (Some(rows), None) => *rows += 1,
+            (None, _) => self.shape = vec![2],
         }
         self.values.extend(other.values);
     }
@@ -129,6 +132,20 @@ mod tests {
             text,
             br#"{"outputs":[{"name":"y","shape":[1,2],"values":[0.5,-1.0]}]}"#
         );
+        let scalar = |value| Tensor {
+            name: "s".into(),
+            shape: vec![],
+            values: vec![value],
+        };
+        let mut stacked = scalar(1.0);
+        assert!(encode(Path::new("s.npy"), std::slice::from_ref(&stacked)).is_ok());
+        stacked.append(scalar(2.0));
+        stacked.append(scalar(3.0));
+        assert_eq!(
+            (&*stacked.shape, &*stacked.values),
+            (&[3][..], &[1.0, 2.0, 3.0][..])
+        );
+        assert!(encode(Path::new("s.npz"), &[stacked]).is_ok());
         assert!(encode(Path::new("y.txt"), one).is_err());
         assert!(encode(Path::new("y.npy"), &[tensor.clone(), tensor]).is_err());
     }

@@ -100,6 +100,14 @@ pub struct Project {
     pub tensors: Vec<PublicTensor>,
     /// Its hashed sides.
     pub hashed: Vec<HashedSide>,
+    /// Where the registry stands that `cast.sh` asks; [`registry_address`] unless it was created otherwise.
+    pub registry: [u8; 20],
+}
+
+/// Where the deployment proxy puts the registry.
+#[must_use]
+pub fn registry_address() -> [u8; 20] {
+    create2::address(&registry::contract().initcode())
 }
 
 /// A file of a project: its path, what it is for, and its content.
@@ -250,7 +258,11 @@ impl Project {
                 "calldata of the registry's call",
                 hexadecimal(&through),
             ));
-            files.push(file("cast.sh", "asks a chain with cast", cast_script()));
+            files.push(file(
+                "cast.sh",
+                "asks a chain with cast",
+                cast_script(self.registry),
+            ));
             for (side, path, purpose) in [
                 (Side::Input, "args/input.txt", "the public input's integers"),
                 (
@@ -429,9 +441,9 @@ library Model {{
 
 /// A name from a file, so that it cannot end the comment that it stands in.
 fn plain(name: &str) -> String {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "_-.:/ ".contains(c);
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_-.:/()+ ".contains(c);
     name.chars()
-        .map(|c| if fits(c) { c } else { '?' })
+        .map(|c| if fits(c) { c } else { '_' })
         .collect()
 }
 
@@ -475,8 +487,7 @@ library Exported {{
 }
 
 /// Asks with `cast`; the addresses are the same on every chain.
-fn cast_script() -> String {
-    let registry = create2::address(&registry::contract().initcode());
+fn cast_script(registry: [u8; 20]) -> String {
     format!(
         "#!/bin/sh
 # Asks the registry on the chain at $RPC_URL about the proof, without a transaction. Prints 1 where it is accepted.

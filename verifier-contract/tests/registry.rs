@@ -6,7 +6,7 @@ use tensorseal_circuits::profile;
 use tensorseal_verifier_contract::{
     calldata::{encode_verify, encode_verify_batch},
     profiles,
-    project::{Project, PublicTensor, Side},
+    project::{Project, PublicTensor, Side, registry_address},
     registry::{Ask, encode_model, encode_register, model_id, through_registry},
     revert::Refusal,
 };
@@ -39,6 +39,7 @@ pub(crate) fn project() -> Project {
             tensor("z", Side::Input, &[4]),
         ],
         hashed: vec![],
+        registry: registry_address(),
     }
 }
 

@@ -22,14 +22,14 @@ pub enum ImportError {
         what: &'static str,
     },
     /// An operator without an importer.
-    #[error("node `{node}`: operator {op} is not supported; supported are {}", supported.join(", "))]
+    #[error("node `{node}`: operator {op} is not supported; {hint}")]
     Unsupported {
         /// ONNX node name, or its first output where it has none.
         node: String,
         /// Operator, with its domain where that is not ONNX's own.
         op: String,
-        /// What could be used instead.
-        supported: Vec<&'static str>,
+        /// What could be done instead.
+        hint: &'static str,
     },
     /// A supported operator in a form that is not.
     #[error("node `{node}` ({op}): {reason}")]
@@ -103,7 +103,7 @@ pub enum ImportError {
     },
     /// Shape inference failed.
     #[error(
-        "shape inference failed: {reason}; check the model with `onnx.checker`, and its opset (9 to 20)"
+        "shape inference failed: {reason}; check the model with `onnx.checker`, and its opset (6 to 22)"
     )]
     Analysis {
         /// What was found.

@@ -78,15 +78,6 @@ impl Step {
 }
 
 impl Deployment {
-    /// Gas of a step; 0 where its outcome was there already.
-    pub fn gas(&self, step: Step) -> u64 {
-        self.sent
-            .iter()
-            .filter(|sent| sent.what == step)
-            .map(|sent| sent.gas)
-            .sum()
-    }
-
     /// Gas of all that was sent.
     pub fn total_gas(&self) -> u64 {
         self.sent.iter().map(|sent| sent.gas).sum()
@@ -97,7 +88,7 @@ impl Deployment {
         let bytes = pipeline::read_file(path)?;
         serde_json::from_slice(&bytes).map_err(|why| {
             CliError::input(
-                format!("`{}` is not what `deploy --out` writes", path.display()),
+                format!("`{}` is not what `deploy --output` writes", path.display()),
                 why,
             )
         })

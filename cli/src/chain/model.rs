@@ -5,7 +5,7 @@ use tensorseal_verifier_contract::{
     codegen::VerifierLayout,
     key::KeyData,
     profiles::{self, Embedded},
-    project::{Project, Replay},
+    project::{self, Project, Replay},
     registry::{self, model_id},
 };
 
@@ -33,7 +33,8 @@ pub fn key_id(vk: &Vk) -> Option<String> {
     key_data(vk).ok().map(|key| hex::encode(key.code_hash()))
 }
 
-/// Calldata of the call that verifies a proof, or several in a batch, with the key at `key`.
+/// Calldata of the call that verifies a proof, or several in a batch, with the key at `key`. A proof of another length or
+/// with other public values than the key's is [`CliError::Rejected`].
 pub fn calldata(vk: &Vk, key: [u8; 20], proofs: &[Proof]) -> Result<Vec<u8>> {
     let layout = layout(vk)?;
     let encoded = match proofs {
@@ -44,7 +45,8 @@ pub fn calldata(vk: &Vk, key: [u8; 20], proofs: &[Proof]) -> Result<Vec<u8>> {
             encode_verify_batch(&layout, key, &batch)
         }
     };
-    encoded.map_err(|why| CliError::input("the proof", why))
+    // A proof that the contract's call cannot even hold.
+    encoded.map_err(|why| CliError::Rejected(format!("the proof is rejected: {why}")))
 }
 
 /// A proof for a project's test, and for calldata with the key at `key`.
@@ -73,6 +75,7 @@ pub fn project(vk: &Vk, metadata_uri: &str) -> Result<Project> {
         metadata_uri: metadata_uri.to_owned(),
         tensors: vk.public_places(),
         hashed: vk.digest_places(),
+        registry: project::registry_address(),
     })
 }
 

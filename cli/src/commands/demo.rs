@@ -25,7 +25,7 @@ const SIDE: usize = 8;
 pub fn run(args: &Demo, ui: &Ui) -> Result<Outcome> {
     let scratch =
         tempfile::tempdir().map_err(|why| CliError::system("making a temporary folder", why))?;
-    let folder = args.keep.as_deref().unwrap_or(scratch.path());
+    let folder = args.output.as_deref().unwrap_or(scratch.path());
     pipeline::create_folder(folder)?;
     let [onnx, calibration_file, samples_file] = [
         ("digits.onnx", MODEL),
@@ -48,8 +48,8 @@ pub fn run(args: &Demo, ui: &Ui) -> Result<Outcome> {
     let quantization = Quantization::default();
     let layout = args::Layout {
         optimize: args.optimize,
-        input: args::Visibility::Private,
-        output: args::Visibility::Public,
+        input_visibility: args::Visibility::Private,
+        output_visibility: args::Visibility::Public,
     };
     let float = FloatModel::open(&onnx.0, 1)?;
     let (compiled, compile_took) = ui.try_timed("compiling", || {
@@ -93,7 +93,7 @@ pub fn run(args: &Demo, ui: &Ui) -> Result<Outcome> {
     let contract_rejected = !target
         .verify(&keys.vk, &deployed, std::slice::from_ref(&changed), false)?
         .accepted;
-    if let Some(folder) = &args.keep {
+    if let Some(folder) = &args.output {
         keep(folder, &compiled, &srs, &keys, &proof)?;
     }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     Outcome, Result,
     args::{Deploy, Register},
-    chain::{Deployment, Planned, Step, Target, Wanted, check_uri},
+    chain::{Deployment, Planned, Sent, Step, Target, Wanted, check_uri},
     pipeline::{self, KeyPaths, Vk},
     ui::{self, Table, Ui},
 };
@@ -25,7 +25,7 @@ fn place(args: &Deploy, registered: Option<String>, ui: &Ui) -> Result<Outcome> 
     let paths = KeyPaths::in_folder(&args.keys);
     let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk))?;
     let mut target = Target::open(&args.chain)?;
-    let known = match &args.out {
+    let known = match &args.output {
         Some(path) if path.exists() => {
             Some(Deployment::read(path)?).filter(|known| known.chain_id == target.chain_id())
         }
@@ -40,11 +40,14 @@ fn place(args: &Deploy, registered: Option<String>, ui: &Ui) -> Result<Outcome> 
         let (steps, _) = ui.try_timed("estimating", || target.plan(&vk, &wanted))?;
         return Ok(planned(&target, &vk, &steps));
     }
+    let before = wanted.known.as_ref().map_or(0, |known| known.sent.len());
     let (deployed, _) = ui.try_timed("deploying", || target.deploy(&vk, &wanted))?;
-    if let Some(path) = &args.out {
+    // What was sent by earlier runs is kept in the file, and was paid then.
+    let sent = &deployed.sent[before..];
+    if let Some(path) = &args.output {
         deployed.write(path)?;
     }
-    Ok(report(&target, &vk, &deployed))
+    Ok(report(&target, &vk, &deployed, sent))
 }
 
 fn planned(target: &Target, vk: &Vk, steps: &[Planned]) -> Outcome {
@@ -77,8 +80,12 @@ fn planned(target: &Target, vk: &Vk, steps: &[Planned]) -> Outcome {
     )
 }
 
-fn report(target: &Target, vk: &Vk, deployed: &Deployment) -> Outcome {
-    let gas = |step| match deployed.gas(step) {
+fn report(target: &Target, vk: &Vk, deployed: &Deployment, sent: &[Sent]) -> Outcome {
+    let total = |step: Option<Step>| -> u64 {
+        let counts = |sent: &&Sent| step.is_none_or(|step| sent.what == step);
+        sent.iter().filter(counts).map(|sent| sent.gas).sum()
+    };
+    let gas = |step| match total(Some(step)) {
         0 => "there already".to_owned(),
         gas => format!("{} gas", ui::thousands(gas)),
     };
@@ -103,7 +110,7 @@ fn report(target: &Target, vk: &Vk, deployed: &Deployment) -> Outcome {
     report["model"] = json!(vk.model_name());
     report["key_id"] = json!(vk.key_id());
     report["chain"] = json!(target.name());
-    report["deploy_gas"] = json!(deployed.total_gas());
+    report["deploy_gas"] = json!(total(None));
     report["insecure"] = json!(vk.insecure());
     let done = match deployed.registration {
         Some(_) => "registered",

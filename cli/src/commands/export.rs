@@ -6,7 +6,8 @@ use tensorseal_verifier_contract::chain::{create2, parse_address};
 use crate::{
     CliError, Outcome, Result,
     args::Export,
-    chain, pipeline,
+    chain::{self, Deployment},
+    pipeline,
     pipeline::KeyPaths,
     ui::{self, Table, Ui},
 };
@@ -15,15 +16,32 @@ use crate::{
 pub fn run(args: &Export, _: &Ui) -> Result<Outcome> {
     let paths = KeyPaths::in_folder(&args.keys);
     let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk))?;
-    let project = chain::project(&vk, &args.metadata_uri)?;
+    let deployment = args
+        .deployment
+        .as_deref()
+        .map(Deployment::read)
+        .transpose()?;
+    let registration = deployment.as_ref().and_then(|d| d.registration.as_ref());
+    let uri = registration.map_or(&args.metadata_uri, |entry| &entry.metadata_uri);
+    let mut project = chain::project(&vk, uri)?;
+    if let (Some(entry), Some(path)) = (registration, &args.deployment) {
+        let own = hex::encode(project.model_id());
+        if entry.id != own {
+            return Err(CliError::Input(format!(
+                "`{}` registers model {}, and this key's is {own}; give the deployment of this model",
+                path.display(),
+                entry.id
+            )));
+        }
+        project.registry = address("the deployment's registry", &entry.registry)?;
+    }
     let replay = match &args.proof {
         None => None,
         Some(path) => {
-            let key = match &args.key_address {
-                Some(text) => {
-                    parse_address(text).map_err(|why| CliError::input("--key-address", why))?
-                }
-                None => create2::address(&project.key.to_initcode()),
+            let key = match (&args.key_address, &deployment) {
+                (Some(text), _) => address("--key-address", text)?,
+                (None, Some(deployment)) => address("the deployment's key", &deployment.key)?,
+                (None, None) => create2::address(&project.key.to_initcode()),
             };
             Some(chain::replay(&vk, key, &pipeline::read_proof(path)?)?)
         }
@@ -31,7 +49,7 @@ pub fn run(args: &Export, _: &Ui) -> Result<Outcome> {
     let mut table = Table::new();
     let mut written = Vec::new();
     for file in project.files(replay.as_ref()) {
-        let path = args.out.join(&file.path);
+        let path = args.output.join(&file.path);
         if let Some(folder) = path.parent() {
             pipeline::create_folder(folder)?;
         }
@@ -44,7 +62,8 @@ pub fn run(args: &Export, _: &Ui) -> Result<Outcome> {
         written.push(json!({ "file": path, "bytes": file.content.len(), "purpose": file.purpose }));
     }
     if !project.has_oracle() {
-        table.row(["no example consumer: it needs a model compiled with --input public"]);
+        table
+            .row(["no example consumer: it needs a model compiled with --input-visibility public"]);
     }
     let id = hex::encode(project.model_id());
     Ok(Outcome::new(
@@ -58,4 +77,8 @@ pub fn run(args: &Export, _: &Ui) -> Result<Outcome> {
             "example": project.has_oracle(), "files": written,
         }),
     ))
+}
+
+fn address(what: &str, text: &str) -> Result<[u8; 20]> {
+    parse_address(text).map_err(|why| CliError::input(what, why))
 }

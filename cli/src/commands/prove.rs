@@ -26,7 +26,7 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
             args.backend.name()
         )));
     }
-    let compiled = pipeline::read_model(&args.model)?;
+    let compiled = pipeline::read_model(args.model.path())?;
     let paths = KeyPaths::in_folder(&args.keys);
     let item = &pipeline::load_input(&compiled.model, &args.input, args.index)?;
     let pk_path = args.pk.as_deref().unwrap_or(&paths.pk);
@@ -79,7 +79,7 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
         let scratch = tempfile::tempdir()
             .map_err(|why| CliError::system("making a temporary folder", why))?;
         let plain = Apart {
-            model: &args.model,
+            model: args.model.path(),
             pk: pk_path,
             srs: srs_path,
             input: &args.input,
@@ -298,10 +298,13 @@ impl Apart<'_> {
             .output()
             .map_err(|why| CliError::system("starting a process for the proof", why))?;
         if !output.status.success() {
-            let message = String::from_utf8_lossy(&output.stderr);
-            return Err(CliError::Input(
-                message.trim().trim_start_matches("error: ").to_string(),
-            ));
+            // Before it there may be lines of the log and of progress.
+            let told = String::from_utf8_lossy(&output.stderr);
+            let message = told
+                .lines()
+                .rev()
+                .find_map(|line| line.strip_prefix("error: "));
+            return Err(CliError::Input(message.unwrap_or(told.trim()).to_string()));
         }
         serde_json::from_slice(&output.stdout)
             .map_err(|why| CliError::input("the report of the proving process", why))

@@ -16,18 +16,18 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
         // An unusable name is told before the work, not after it.
         tensors::check_extension(output)?;
     }
-    let model = if args
-        .model
+    let path = args.model.path();
+    let model = if path
         .extension()
         .is_some_and(|extension| extension == "onnx")
     {
-        let float = FloatModel::open(&args.model, args.quantization.batch)?;
+        let float = FloatModel::open(path, args.quantization.batch.unwrap_or(1))?;
         let calibration = float.calibration_or(&args.quantization, &args.input)?;
         float
             .quantize(&calibration, &args.quantization, Optimize::Prover)?
             .model
     } else {
-        pipeline::read_model(&args.model)?.model
+        pipeline::read_model(path)?.model
     };
     let items = pipeline::load_inputs(&model, &args.input)?;
     let bar = ui.bar("running", items.len());
@@ -41,9 +41,9 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
                 all.append(one);
             }
         }
-        bar.inc(1);
+        bar.step();
     }
-    bar.finish_and_clear();
+    drop(bar);
 
     let mut text = format!("{}: {} inputs", model.name, items.len());
     for output in &outputs {

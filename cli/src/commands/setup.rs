@@ -13,9 +13,9 @@ use crate::{
 
 /// Makes the keys and writes them, with as much of the reference string as proving needs.
 pub fn run(args: &Setup, ui: &Ui) -> Result<Outcome> {
-    let compiled = pipeline::read_model(&args.model)?;
+    let compiled = pipeline::read_model(args.model.path())?;
     let facts = pipeline::facts(&compiled)?;
-    let paths = KeyPaths::in_folder(&args.out);
+    let paths = KeyPaths::in_folder(&args.output);
     let srs = match &args.srs {
         Some(path) => {
             ui.try_timed("reading the reference string", || {
@@ -29,7 +29,7 @@ pub fn run(args: &Setup, ui: &Ui) -> Result<Outcome> {
         }
     };
     let (keys, took) = ui.try_timed("making the keys", || pipeline::setup(&compiled, &srs))?;
-    pipeline::create_folder(&args.out)?;
+    pipeline::create_folder(&args.output)?;
     // A larger one that stands there under that name must not be lost.
     let same_file = |given: &PathBuf| {
         let absolute = |path: &PathBuf| path.canonicalize().ok();

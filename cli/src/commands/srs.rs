@@ -19,16 +19,16 @@ pub fn run(args: &Srs, ui: &Ui) -> Result<Outcome> {
 
 fn dev(args: &SrsDev, ui: &Ui) -> Result<Outcome> {
     let (srs, took) = ui.try_timed("making the reference string", || pipeline::dev_srs(args.k))?;
-    let file_bytes = pipeline::write_srs(&args.out, &srs)?;
+    let file_bytes = pipeline::write_srs(&args.output, &srs)?;
     Ok(Outcome::new(
         format!(
             "{INSECURE} for 2^{} rows, made in {}\n  written {} ({})",
             args.k,
             ui::duration(took),
-            args.out.display(),
+            args.output.display(),
             ui::bytes(file_bytes)
         ),
-        json!({ "k": args.k, "insecure": true, "file": args.out, "file_bytes": file_bytes, "seconds": ui::seconds(took) }),
+        json!({ "k": args.k, "insecure": true, "file": args.output, "file_bytes": file_bytes, "seconds": ui::seconds(took) }),
     ))
 }
 
@@ -45,7 +45,7 @@ fn import(args: &SrsImport, ui: &Ui) -> Result<Outcome> {
         lagrange_in_file,
     } = imported?;
     let (k, id) = (srs.k(), srs.id());
-    let (written, _) = ui.timed("writing", || pipeline::write_srs(&args.out, &srs));
+    let (written, _) = ui.timed("writing", || pipeline::write_srs(&args.output, &srs));
     let file_bytes = written?;
     let mut table = Table::new();
     table
@@ -63,7 +63,7 @@ fn import(args: &SrsImport, ui: &Ui) -> Result<Outcome> {
         .row(["time", &ui::duration(took)])
         .row([
             "written",
-            &format!("{} ({})", args.out.display(), ui::bytes(file_bytes)),
+            &format!("{} ({})", args.output.display(), ui::bytes(file_bytes)),
         ]);
     Ok(Outcome::new(
         format!(
@@ -73,7 +73,7 @@ fn import(args: &SrsImport, ui: &Ui) -> Result<Outcome> {
         ),
         json!({
             "format": format, "k": k, "file_k": file_k, "lagrange_in_file": lagrange_in_file, "srs_id": id, "insecure": false,
-            "file": args.out, "file_bytes": file_bytes, "seconds": ui::seconds(took),
+            "file": args.output, "file_bytes": file_bytes, "seconds": ui::seconds(took),
         }),
     ))
 }

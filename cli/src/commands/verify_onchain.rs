@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use crate::{
-    Outcome, Result,
+    CliError, Outcome, Result,
     args::VerifyOnchain,
-    chain::{Deployment, Target, Wanted, check_uri},
-    pipeline::{self, KeyPaths},
+    chain::{self, Deployment, Target, Wanted, check_uri},
+    pipeline::{self, KeyPaths, Vk},
     ui::{self, Table, Ui},
 };
 
@@ -17,6 +17,10 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
     let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk))?;
     let proofs = args.proof.iter().map(|path| pipeline::read_proof(path));
     let proofs = proofs.collect::<Result<Vec<_>>>()?;
+    // Before anything is sent.
+    if let Err(CliError::Rejected(why)) = chain::calldata(&vk, [0; 20], &proofs) {
+        return Ok(rejected(&vk, &why));
+    }
     let mut target = Target::open(&args.chain)?;
     let dry = args.chain.dry_run;
     let wanted = Wanted {
@@ -80,4 +84,21 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
         }),
         accepted: verdict.accepted,
     })
+}
+
+/// Proofs that are not of the key's shape, of which no contract was asked.
+fn rejected(vk: &Vk, why: &str) -> Outcome {
+    let mut table = Table::new();
+    table
+        .row(["model", vk.model_name()])
+        .row(["reason", why])
+        .row(["sent", "nothing"]);
+    Outcome {
+        text: format!("REJECTED before any contract was asked\n{}", table.render()),
+        json: json!({
+            "accepted": false, "reason": why, "verify_gas": null, "transaction": null,
+            "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(), "insecure": vk.insecure(),
+        }),
+        accepted: false,
+    }
 }

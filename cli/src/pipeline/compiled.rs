@@ -15,7 +15,10 @@ use tensorseal_circuits::{
 };
 use tensorseal_prover::artifact::Kind;
 
-use super::{DigestValue, HashedSide, Item, files, float::load_items};
+use super::{
+    DigestValue, HashedSide, Item, files,
+    float::{batches, load_items},
+};
 use crate::{CliError, Result, args, tensors::Tensor};
 
 /// An integer model and its layout.
@@ -119,8 +122,8 @@ fn visibility(layout: &args::Layout) -> Visibility {
         args::Visibility::Hashed => Shown::Hashed,
     };
     Visibility {
-        input: shown(layout.input),
-        output: shown(layout.output),
+        input: shown(layout.input_visibility),
+        output: shown(layout.output_visibility),
     }
 }
 
@@ -148,6 +151,11 @@ pub fn read_model(path: &Path) -> Result<CompiledModel> {
 }
 
 impl CompiledModel {
+    /// How many inputs one proof covers.
+    pub fn batch(&self) -> usize {
+        batch(&self.model)
+    }
+
     fn new(model: Model, layout: Layout, payload: Vec<u8>) -> Self {
         Self {
             model,
@@ -271,23 +279,58 @@ fn describe(kind: &NodeKind) -> (String, usize) {
     (text, weights)
 }
 
-/// Reads a file of inputs for a model.
+/// How many inputs one run of a model covers.
+fn batch(model: &Model) -> usize {
+    let input = model.inputs.first().map(|port| &model.nodes[port.node]);
+    input.map_or(1, |node| node.shape.n.max(1))
+}
+
+/// Reads a file of inputs for a model, in whole batches.
 pub fn load_inputs(model: &Model, path: &Path) -> Result<Vec<Item>> {
-    let spec = |port: &Port| InputSpec {
-        name: port.name.clone(),
-        shape: port.shape.clone(),
+    let (items, rest) = load_batches(model, path)?;
+    match rest {
+        0 => Ok(items),
+        _ => Err(CliError::Input(format!(
+            "`{}` holds {} inputs, and the model takes batches of {}; leave out the last {rest}, or compile with another --batch",
+            path.display(),
+            items.len() * batch(model) + rest,
+            batch(model)
+        ))),
+    }
+}
+
+/// The whole batches of a file of inputs, and how many inputs are left over.
+fn load_batches(model: &Model, path: &Path) -> Result<(Vec<Item>, usize)> {
+    let batch = batch(model);
+    let spec = |port: &Port| {
+        let mut shape = port.shape.clone();
+        if let Some(axis) = shape.first_mut() {
+            *axis /= batch;
+        }
+        InputSpec {
+            name: port.name.clone(),
+            shape,
+        }
     };
     let specs: Vec<_> = model.inputs.iter().map(spec).collect();
-    load_items(&specs, path)
+    let items = load_items(&specs, path)?;
+    let rest = items.len() % batch;
+    let whole = &items[..items.len() - rest];
+    Ok((batches(whole, batch), rest))
 }
 
 /// One batch of a file of inputs.
 pub fn load_input(model: &Model, path: &Path, index: usize) -> Result<Item> {
-    let mut items = load_inputs(model, path)?;
+    let (mut items, rest) = load_batches(model, path)?;
     if index >= items.len() {
+        let of = match batch(model) {
+            1 => "inputs".to_owned(),
+            batch => format!("whole batches of {batch} inputs, and {rest} more inputs"),
+        };
         return Err(CliError::Input(format!(
-            "`{}` holds {} inputs; --index {index} is not below that",
+            "`{}` holds {} {of}; --index {index} is not below {}, it counts from 0",
             path.display(),
+            items.len(),
             items.len(),
         )));
     }

@@ -13,8 +13,10 @@ use tensorseal_prover::{
     artifact::{self, Artifact, ArtifactError, Flags, Kind},
     mapped::Mapped,
 };
+use tracing::info;
 
-use crate::{CliError, Result};
+use super::kinds;
+use crate::{CliError, Result, ui};
 
 /// What an artifact's header says.
 #[derive(Clone, Debug)]
@@ -33,12 +35,14 @@ pub struct Header {
 
 /// The whole file.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|why| match why.kind() {
+    let content = fs::read(path).map_err(|why| match why.kind() {
         io::ErrorKind::NotFound => {
             CliError::System(format!("{}: no such file; check the path", path.display()))
         }
         _ => CliError::system(path.display(), why),
-    })
+    })?;
+    told("read", path, content.len());
+    Ok(content)
 }
 
 /// Writes a file that appears only when all of it is on disk; its length.
@@ -57,7 +61,13 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<u64> {
     let mut file = builder.tempfile_in(folder).map_err(failed)?;
     file.write_all(content).map_err(failed)?;
     file.persist(path).map_err(|why| failed(why.error))?;
+    told("wrote", path, content.len());
     Ok(content.len() as u64)
+}
+
+/// For `-v`.
+fn told(what: &str, path: &Path, bytes: usize) {
+    info!("{what} {}, {}", path.display(), ui::bytes(bytes as u64));
 }
 
 /// Makes a folder, and those above it.
@@ -68,17 +78,22 @@ pub fn create_folder(path: &Path) -> Result<()> {
 
 /// Reads an artifact of one kind.
 pub fn read_artifact(path: &Path, kind: Kind) -> Result<Artifact> {
-    artifact::read(path, kind).map_err(artifact_error)
+    let artifact = artifact::read(path, kind).map_err(artifact_error)?;
+    told("read", path, artifact.payload.len());
+    Ok(artifact)
 }
 
 /// As [`read_artifact`], of a file that stays mapped.
 pub fn map_artifact(path: &Path, kind: Kind) -> Result<Artifact> {
-    artifact::map(path, kind).map_err(artifact_error)
+    let artifact = artifact::map(path, kind).map_err(artifact_error)?;
+    told("mapped", path, artifact.payload.len());
+    Ok(artifact)
 }
 
 /// Writes an artifact; the size of the file.
 pub fn write_artifact(path: &Path, kind: Kind, insecure: bool, payload: &[u8]) -> Result<u64> {
     artifact::write(path, kind, Flags { insecure }, payload).map_err(artifact_error)?;
+    told("wrote", path, payload.len());
     fs::metadata(path)
         .map(|file| file.len())
         .map_err(|why| CliError::system(path.display(), why))
@@ -89,6 +104,15 @@ pub(super) fn artifact_error(why: ArtifactError) -> CliError {
     match why {
         ArtifactError::NotFound { .. } | ArtifactError::Io { .. } => {
             CliError::System(why.to_string())
+        }
+        ArtifactError::NotTensorseal { ref path, .. } => {
+            CliError::Input(match kinds::advice(path) {
+                Some(advice) => format!(
+                    "{}: not a file that tensorseal wrote, but {advice}",
+                    path.display()
+                ),
+                None => why.to_string(),
+            })
         }
         _ => CliError::Input(why.to_string()),
     }

@@ -9,12 +9,14 @@
 //! | [`scaling`] | families of networks that grow |
 //! | [`synthetic`] | a circuit of any size, measured |
 //! | [`machine`] | the machine that all this runs on |
+//! | [`kinds`] | what a file is that was given in place of another |
 //! | [`files`] | reading and writing, always whole files |
 
 pub mod compiled;
 pub mod digests;
 pub mod files;
 pub mod float;
+pub mod kinds;
 pub mod machine;
 pub mod proof;
 pub mod scaling;

@@ -83,7 +83,7 @@ pub fn run(args: &Bench, ui: &Ui) -> Result<Outcome> {
     }
     let json = serde_json::to_value(&report).expect("reports have string keys");
     let mut text = report.text();
-    if let Some(folder) = &args.out {
+    if let Some(folder) = &args.output {
         pipeline::create_folder(folder)?;
         let [figures, drawn] = ["stages.json", "stages.svg"].map(|name| folder.join(name));
         pipeline::write_file(&figures, format!("{json:#}\n").as_bytes())?;
