@@ -8,6 +8,8 @@ use clap::{
 };
 use tensorseal_circuits::quantize::Method;
 
+use crate::pipeline::StatementId;
+
 /// Proves in zero knowledge that a quantized neural network gave an output, and verifies it natively or on an EVM chain.
 ///
 /// Start with `tensorseal demo`. Exit codes: 0 done or accepted, 1 proof rejected, by whatever checked it, or outputs that
@@ -110,6 +112,22 @@ impl ModelFile {
         let path = self.model.as_deref().or(self.flag.as_deref());
         path.expect("one of the two is required")
     }
+}
+
+/// Which statement the key must be of.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Expect {
+    /// Stop, with exit code 2, unless this is the key's statement id: the one that was published with the model
+    #[arg(long = "expect", value_name = "ID")]
+    pub id: Option<StatementId>,
+}
+
+/// What may be written over.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Overwrite {
+    /// Replace a file of another kind, and keys of another model; never an input of the same command
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// How a float model becomes an integer one.
@@ -222,6 +240,9 @@ pub struct Compile {
     /// Gives every tensor bits of its own: the fewest rows whose outputs have this signal-to-noise ratio, in decibels
     #[arg(long, value_name = "DB")]
     pub target_accuracy: Option<f64>,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// `calibrate`.
@@ -291,6 +312,9 @@ pub struct Run {
     /// Quantization, for an ONNX model
     #[command(flatten)]
     pub quantization: Quantization,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// `srs`.
@@ -319,6 +343,9 @@ pub struct SrsDev {
     /// The file to write
     #[arg(short = 'o', long = "output", alias = "out", value_name = "FILE")]
     pub output: PathBuf,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// `srs import`.
@@ -332,6 +359,9 @@ pub struct SrsImport {
     /// The file to write
     #[arg(short = 'o', long = "output", alias = "out", value_name = "FILE")]
     pub output: PathBuf,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// `setup`.
@@ -356,6 +386,9 @@ pub struct Setup {
         default_value = "keys"
     )]
     pub output: PathBuf,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// `hash`.
@@ -416,6 +449,12 @@ pub struct Prove {
     /// Prove this many times; the first is reported, and the median of those after it
     #[arg(long, default_value_t = 1, value_parser = parse_positive, hide = true)]
     pub repeat: usize,
+    /// Expected
+    #[command(flatten)]
+    pub expect: Expect,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// Where the fast prover computes; `tensorseal devices` lists what there is.
@@ -474,6 +513,9 @@ pub struct Verify {
     /// The proof, with its public values
     #[arg(long, value_name = "FILE")]
     pub proof: PathBuf,
+    /// Expected
+    #[command(flatten)]
+    pub expect: Expect,
 }
 
 /// `export`.
@@ -507,6 +549,12 @@ pub struct Export {
         default_value = "export"
     )]
     pub output: PathBuf,
+    /// Expected
+    #[command(flatten)]
+    pub expect: Expect,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// Which chain.
@@ -562,6 +610,12 @@ pub struct Deploy {
         requires = "rpc_url"
     )]
     pub output: Option<PathBuf>,
+    /// Expected
+    #[command(flatten)]
+    pub expect: Expect,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// `register`.
@@ -599,6 +653,9 @@ pub struct VerifyOnchain {
     /// The metadata URI that the model is registered with
     #[arg(long, value_name = "URI", default_value = "", requires = "registry")]
     pub metadata_uri: String,
+    /// Expected
+    #[command(flatten)]
+    pub expect: Expect,
 }
 
 /// `inspect`.
@@ -606,6 +663,9 @@ pub struct VerifyOnchain {
 pub struct Inspect {
     /// A compiled model, a key, a reference string or a proof
     pub file: PathBuf,
+    /// Expected, of a key
+    #[command(flatten)]
+    pub expect: Expect,
     /// Of a compiled model: how the fast prover goes about its constraints
     #[arg(long)]
     pub plan: bool,

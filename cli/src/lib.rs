@@ -9,6 +9,7 @@
 //! | [`profile`] | time and memory by stage, from the prover's spans |
 //! | [`fit`] | least squares, for the cost model of `bench --scaling` |
 //! | [`svg`] | what pictures are drawn with |
+//! | [`text`] | what is printed: no control characters
 //! | [`tensors`] | reading and writing tensors of numbers |
 //! | [`ui`] | tables on stdout, numbers with units |
 //! | [`progress`] | what is going on, on stderr |
@@ -18,7 +19,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    io::{IsTerminal, Write},
+    io::{self, Write},
     process::ExitCode,
 };
 
@@ -38,6 +39,7 @@ pub mod profile;
 pub mod progress;
 pub mod svg;
 pub mod tensors;
+pub mod text;
 pub mod ui;
 
 pub use error::{CliError, Result};
@@ -75,48 +77,69 @@ pub fn main() -> ExitCode {
     start_log(cli.verbose, &ui);
     match commands::run(&cli.command, &ui) {
         Ok(outcome) => {
-            print(&if cli.json {
-                outcome.json.to_string()
+            let printed = print(&if cli.json {
+                text::json(&outcome.json)
             } else {
-                outcome.text
+                text::lines(&outcome.text)
             });
-            ExitCode::from(if outcome.accepted {
+            let code = if outcome.accepted {
                 0
             } else {
                 error::EXIT_REJECTED
-            })
+            };
+            // Whoever reads a cut report must not take it for the whole one.
+            ExitCode::from(printed.map_or_else(|why| tell(&why), |()| code))
         }
         Err(failure) => {
+            // The exit code says it as well.
             if cli.json {
-                print(&failure_json(&failure.to_string(), failure.exit_code()));
+                let _ = print(&failure_json(&failure.to_string(), failure.exit_code()));
             }
-            eprintln!("error: {failure}");
-            ExitCode::from(failure.exit_code())
+            ExitCode::from(tell(&failure))
         }
     }
 }
 
-/// A closed pipe (`tensorseal inspect ... | head`) is the reader's choice, not an error.
-fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+/// Prints on stdout. A closed pipe (`tensorseal inspect ... | head`) is the reader's choice, not an error.
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(why) if why.kind() != io::ErrorKind::BrokenPipe => Err(CliError::system(
+            "the report cannot be written to stdout",
+            why,
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Says on one line of stderr why the command failed; the exit code.
+fn tell(failure: &CliError) -> u8 {
+    // Where stderr is gone there is nobody to tell it.
+    let _ = writeln!(io::stderr(), "error: {}", text::line(&failure.to_string()));
+    failure.exit_code()
 }
 
 fn failure_json(message: &str, exit_code: u8) -> String {
-    serde_json::json!({ "error": message, "exit_code": exit_code }).to_string()
+    text::json(&serde_json::json!({ "error": message, "exit_code": exit_code }))
 }
 
 /// What the parser says: help and the version as asked for, wrong usage on stderr and, with `--json`, as an object too.
 fn usage(why: &clap::Error) -> ExitCode {
-    // A closed pipe is the reader's choice.
-    let _ = why.print();
     if !why.use_stderr() {
-        return ExitCode::SUCCESS;
+        return match why.print() {
+            Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {
+                ExitCode::from(tell(&CliError::system("stdout", why)))
+            }
+            _ => ExitCode::SUCCESS,
+        };
     }
+    // It repeats arguments, which may be names of files that others chose.
+    let _ = write!(io::stderr(), "{}", text::lines(&why.render().to_string()));
     // Nothing was parsed; after `--` there are no flags.
     let mut flags = std::env::args_os().take_while(|argument| argument != "--");
     if flags.any(|argument| argument == "--json") {
         if why.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-            print(&failure_json(
+            let _ = print(&failure_json(
                 "no command; --help lists them",
                 error::EXIT_INPUT,
             ));
@@ -130,7 +153,7 @@ fn usage(why: &clap::Error) -> ExitCode {
             .flat_map(str::split_whitespace)
             .collect();
         let told = told.join(" ");
-        print(&failure_json(
+        let _ = print(&failure_json(
             told.trim_start_matches("error: "),
             error::EXIT_INPUT,
         ));
@@ -155,8 +178,9 @@ fn start_log(verbose: u8, ui: &ui::Ui) {
         .with_target("tensorseal", ours)
         .with_targets(NETWORK.map(|name| (name, LevelFilter::WARN)));
     let log = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        // Colours would need the very characters that must not come from outside.
+        .with_writer(|| text::Escaping(io::stderr()))
+        .with_ansi(false)
         .with_target(verbose > 1)
         .without_time()
         .with_span_events(if verbose > 1 {

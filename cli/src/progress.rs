@@ -1,7 +1,7 @@
 //! What is going on, on stderr: a bar or a spinner where a terminal watches, else a line now and then.
 
 use std::{
-    io::{IsTerminal, stderr},
+    io::{IsTerminal, Write, stderr},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{self, RecvTimeoutError, Sender},
@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tracing::{Subscriber, info, span};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
-use crate::ui;
+use crate::{text, ui};
 
 /// The first line comes after this long where no terminal watches: what takes less is not worth one.
 const FIRST_LINE: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ impl Ui {
 
     /// Runs `work` under a spinner and returns its value and how long it took.
     pub fn timed<T>(&self, label: impl Into<String>, work: impl FnOnce() -> T) -> (T, Duration) {
-        let label = label.into();
+        let label = text::line(&label.into());
         let spinner = ProgressBar::new_spinner();
         spinner.set_style(style("{spinner} {msg} {prefix} {elapsed}"));
         spinner.set_message(label.clone());
@@ -92,7 +92,7 @@ impl Ui {
     pub fn bar(&self, label: impl Into<String>, length: usize) -> Activity {
         let bar = ProgressBar::new(length as u64);
         bar.set_style(style("{msg} {wide_bar} {pos}/{len} {eta}"));
-        bar.set_message(label.into());
+        bar.set_message(text::line(&label.into()));
         Activity::start(&self.shown, bar)
     }
 }
@@ -122,7 +122,7 @@ impl Activity {
             let lines = thread::spawn(move || {
                 let mut wait = FIRST_LINE;
                 while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-                    eprintln!("{}", line(&bar));
+                    let _ = writeln!(stderr(), "{}", text::line(&line(&bar)));
                     wait = NEXT_LINE;
                 }
             });

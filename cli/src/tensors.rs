@@ -53,10 +53,12 @@ impl Tensor {
     }
 }
 
-/// Fails where the extension of `path` names no format.
-pub fn check_extension(path: &Path) -> Result<()> {
+/// What files begin with in the format that the extension of `path` names; fails where it names none.
+pub fn beginning(path: &Path) -> Result<&'static [u8]> {
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("npz" | "npy" | "json") => Ok(()),
+        Some("npz") => Ok(b"PK"),
+        Some("npy") => Ok(b"\x93NUMPY"),
+        Some("json") => Ok(b"{"),
         _ => Err(CliError::Input(format!(
             "`{}`: unknown kind of tensor file; name it .npz, .npy or .json",
             path.display()
@@ -69,7 +71,7 @@ pub fn check_extension(path: &Path) -> Result<()> {
 /// `.npz` holds one array per tensor under its name, `.npy` takes exactly one tensor, and `.json` is
 /// `{"outputs": [{"name", "shape", "values"}]}`.
 pub fn encode(path: &Path, tensors: &[Tensor]) -> Result<Vec<u8>> {
-    check_extension(path)?;
+    beginning(path)?;
     let failed = |why: &dyn std::fmt::Display| {
         CliError::System(format!("encoding `{}`: {why}", path.display()))
     };

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use crate::progress::Ui;
+use crate::text;
 
 /// Longest line under a header: one cell of prose must not draw it across several lines.
 const LONGEST_RULE: usize = 100;
@@ -28,9 +29,10 @@ impl Table {
         }
     }
 
-    /// Adds a row.
+    /// Adds a row; each cell is one line of text, whatever is in it.
     pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) -> &mut Self {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+        let cells = cells.into_iter().map(|cell| text::line(&cell.into()));
+        self.rows.push(cells.collect());
         self
     }
 

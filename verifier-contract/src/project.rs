@@ -94,6 +94,8 @@ pub struct Project {
     pub verifier: Embedded,
     /// Its key.
     pub key: KeyData,
+    /// The id of all that a verifier relies on: the key, and what names, places and scales say of its public values.
+    pub statement_id: [u8; 32],
     /// Its metadata URI, one that [`registry::check_uri`] accepts.
     pub metadata_uri: String,
     /// Its public tensors.
@@ -356,6 +358,11 @@ library Model {{
     /// @notice Its id in a registry.
     bytes32 internal constant ID =
         {};
+    /// @notice The id of all that this file relies on: the key, and the names, places and scales of its public values.
+    /// `METADATA_URI` ends with it, so `ID` fixes it too. Compare it with the one that the model's owner publishes;
+    /// `tensorseal export --expect` writes this file for that id only.
+    bytes32 internal constant STATEMENT_ID =
+        {};
     /// @notice Code hash of its verifier.
     bytes32 internal constant VERIFIER_CODE_HASH =
         {};
@@ -367,6 +374,7 @@ library Model {{
 ",
         plain(&project.name),
         word(project.model_id()),
+        word(project.statement_id),
         word(project.verifier.code_hash()),
         word(project.key.code_hash()),
         project.metadata_uri,

@@ -33,6 +33,7 @@ pub(crate) fn project() -> Project {
         verifier: profiles::for_layout(&case.layout).unwrap(),
         key: case.key,
         metadata_uri: URI.to_owned(),
+        statement_id: [7; 32],
         tensors: vec![
             tensor("y", Side::Output, &[0, 2]),
             tensor("x", Side::Input, &[1, 3, 5]),

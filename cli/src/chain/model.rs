@@ -65,14 +65,29 @@ pub fn check_uri(metadata_uri: &str) -> Result<()> {
     registry::check_uri(metadata_uri).map_err(|why| CliError::input("--metadata-uri", why))
 }
 
+/// The metadata URI that a model is registered with: the given one, and the statement id as its fragment. The model's id in
+/// a registry is a hash of it, and so commits to names, places and scales as well, which the key's code does not.
+pub fn registered_uri(vk: &Vk, metadata_uri: &str) -> Result<String> {
+    check_uri(metadata_uri)?;
+    let fragment = format!("statement={}", vk.statement_id());
+    match metadata_uri.split_once('#') {
+        None => Ok(format!("{metadata_uri}#{fragment}")),
+        Some((_, own)) if own == fragment => Ok(metadata_uri.to_owned()),
+        Some(_) => Err(CliError::Input(format!(
+            "--metadata-uri: what follows `#` is the statement id, `{fragment}`; leave it out, and it is added"
+        ))),
+    }
+}
+
 /// A Foundry project around the key's model.
 pub fn project(vk: &Vk, metadata_uri: &str) -> Result<Project> {
-    check_uri(metadata_uri)?;
+    let metadata_uri = registered_uri(vk, metadata_uri)?;
     Ok(Project {
         name: vk.model_name().to_owned(),
         verifier: contract(vk)?,
         key: key_data(vk)?,
-        metadata_uri: metadata_uri.to_owned(),
+        metadata_uri,
+        statement_id: vk.statement_id().bytes(),
         tensors: vk.public_places(),
         hashed: vk.digest_places(),
         registry: project::registry_address(),

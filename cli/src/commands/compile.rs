@@ -4,16 +4,24 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tensorseal_circuits::quantize::{Found, Goal};
+use tensorseal_prover::artifact::Kind;
 
 use crate::{
     Outcome, Result,
     args::{Compile, Visibility},
-    pipeline::{self, FloatModel, Model, Quantized},
+    pipeline::{self, Content, FloatModel, Model, Outputs, Quantized},
+    text,
     ui::{self, Table, Ui},
 };
 
 /// Imports, quantizes, lays out, writes.
 pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
+    let inputs = [
+        Some(args.model.path()),
+        args.quantization.calibration.as_deref(),
+    ];
+    Outputs::new(inputs.into_iter().flatten(), args.overwrite.force)
+        .check(&args.output, Content::Artifact(Kind::Model))?;
     let float = FloatModel::open(args.model.path(), args.quantization.batch.unwrap_or(1))?
         .named(args.name.as_deref());
     let calibration = float.calibration(&args.quantization)?;
@@ -86,7 +94,7 @@ pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
             "snr_db": found.as_ref().map(|found| found.decibels), "batch": compiled.batch(), "warnings": warnings,
             "calibration_items": calibration.len(),
             "clamped": quantized.clamped, "calibration_values": quantized.values,
-            "file": args.output, "file_bytes": file_bytes,
+            "file": text::path(&args.output), "file_bytes": file_bytes,
         }),
     ))
 }

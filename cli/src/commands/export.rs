@@ -7,19 +7,20 @@ use crate::{
     CliError, Outcome, Result,
     args::Export,
     chain::{self, Deployment},
-    pipeline,
-    pipeline::KeyPaths,
+    pipeline::{self, Content, KeyPaths, Outputs},
+    text,
     ui::{self, Table, Ui},
 };
 
 /// Writes sources, the model's constants and key, and with `--proof` a test that replays it and its calldata.
 pub fn run(args: &Export, _: &Ui) -> Result<Outcome> {
     let paths = KeyPaths::in_folder(&args.keys);
-    let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk))?;
+    let vk_path = args.vk.as_deref().unwrap_or(&paths.vk);
+    let vk = pipeline::read_vk(vk_path, args.expect.id)?;
     let deployment = args
         .deployment
         .as_deref()
-        .map(Deployment::read)
+        .map(|path| Deployment::read_of(path, &vk))
         .transpose()?;
     let registration = deployment.as_ref().and_then(|d| d.registration.as_ref());
     let uri = registration.map_or(&args.metadata_uri, |entry| &entry.metadata_uri);
@@ -46,9 +47,21 @@ pub fn run(args: &Export, _: &Ui) -> Result<Outcome> {
             Some(chain::replay(&vk, key, &pipeline::read_proof(path)?)?)
         }
     };
+    let inputs = [
+        Some(vk_path),
+        args.proof.as_deref(),
+        args.deployment.as_deref(),
+    ];
+    let outputs = Outputs::new(inputs.into_iter().flatten(), args.overwrite.force);
+    let files = project.files(replay.as_ref());
+    for file in &files {
+        outputs.check(&args.output.join(&file.path), Content::Other(b""))?;
+    }
+    let statement_id = vk.statement_id().to_string();
     let mut table = Table::new();
+    table.row(["statement id", &statement_id]);
     let mut written = Vec::new();
-    for file in project.files(replay.as_ref()) {
+    for file in files {
         let path = args.output.join(&file.path);
         if let Some(folder) = path.parent() {
             pipeline::create_folder(folder)?;
@@ -59,7 +72,7 @@ pub fn run(args: &Export, _: &Ui) -> Result<Outcome> {
             ui::bytes(file.content.len() as u64),
             file.purpose.to_owned(),
         ]);
-        written.push(json!({ "file": path, "bytes": file.content.len(), "purpose": file.purpose }));
+        written.push(json!({ "file": text::path(&path), "bytes": file.content.len(), "purpose": file.purpose }));
     }
     if !project.has_oracle() {
         table
@@ -73,7 +86,7 @@ pub fn run(args: &Export, _: &Ui) -> Result<Outcome> {
             table.render()
         ),
         json!({
-            "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(), "registered_as": id,
+            "statement_id": statement_id, "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(), "registered_as": id,
             "example": project.has_oracle(), "files": written,
         }),
     ))

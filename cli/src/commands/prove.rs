@@ -8,13 +8,14 @@ use std::{
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tensorseal_prover::artifact::Kind;
 
 use crate::{
     CliError, Outcome, Result,
     args::{self, Backend, Prove, WhichProver},
-    pipeline::{self, CompiledModel, INSECURE, Item, KeyPaths, Pk, Proof, Srs},
+    pipeline::{self, CompiledModel, Content, INSECURE, Item, KeyPaths, Outputs, Pk, Proof, Srs},
     profile::{self, Profile},
-    tensors,
+    tensors, text,
     ui::{self, Table, Ui},
 };
 
@@ -26,11 +27,14 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
             args.backend.name()
         )));
     }
-    let compiled = pipeline::read_model(args.model.path())?;
     let paths = KeyPaths::in_folder(&args.keys);
+    check_outputs(args, &paths)?;
+    let compiled = pipeline::read_model(args.model.path())?;
     let item = &pipeline::load_input(&compiled.model, &args.input, args.index)?;
     let pk_path = args.pk.as_deref().unwrap_or(&paths.pk);
     let pk = pipeline::read_pk(pk_path, &compiled)?;
+    pk.vk().expect(args.expect.id, pk_path)?;
+    let statement_id = pk.vk().statement_id().to_string();
     let srs_path = args.srs.as_deref().unwrap_or(&paths.srs);
     let srs = pipeline::read_srs(srs_path, Some(pk.k()))?;
     let proved = match args.prover {
@@ -55,12 +59,13 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
     let digests = pipeline::digests(&compiled, item)?;
 
     let mut report = json!({
-        "model": facts.model, "model_id": facts.model_id, "k": facts.k, "prover": args.prover.name(),
+        "statement_id": statement_id, "model": facts.model, "model_id": facts.model_id, "k": facts.k, "prover": args.prover.name(),
         "backend": args.backend.name(), "processor": processor, "prove_s": ui::seconds(cold), "peak_mib": peak, "proof_bytes": proof.bytes().len(),
-        "public_values": facts.public_values, "file": args.proof, "file_bytes": file_bytes,
+        "public_values": facts.public_values, "file": text::path(&args.proof), "file_bytes": file_bytes,
         "insecure": proof.insecure(), "outputs": tensors::json(&outputs)["outputs"], "digests": digests,
     });
     let mut table = Table::new();
+    table.row(["statement id", &statement_id]);
     table.row(["computed on", &processor]);
     table.row(["time", &ui::duration(cold)]);
     for (key, label, time) in [
@@ -125,6 +130,25 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
         }
     }
     Ok(Outcome::new(text, report))
+}
+
+/// Neither the proof nor the picture replaces what this command reads, nor one the other.
+fn check_outputs(args: &Prove, paths: &KeyPaths) -> Result<()> {
+    let inputs = [
+        args.model.path(),
+        args.pk.as_deref().unwrap_or(&paths.pk),
+        args.srs.as_deref().unwrap_or(&paths.srs),
+        &args.input,
+    ];
+    let force = args.overwrite.force;
+    Outputs::new(inputs, force).check(&args.proof, Content::Artifact(Kind::Proof))?;
+    match &args.profile {
+        Some(Some(picture)) => {
+            let inputs = inputs.into_iter().chain([args.proof.as_path()]);
+            Outputs::new(inputs, force).check(picture, Content::Other(b"<svg"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The last proof, and how long the proofs took.

@@ -5,8 +5,9 @@ use serde_json::json;
 use crate::{
     CliError, Outcome, Result,
     args::{Optimize, Run},
-    pipeline::{self, FloatModel},
+    pipeline::{self, Content, FloatModel, Outputs},
     tensors::{self, Tensor},
+    text,
     ui::Ui,
 };
 
@@ -14,7 +15,13 @@ use crate::{
 pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
     if let Some(output) = &args.output {
         // An unusable name is told before the work, not after it.
-        tensors::check_extension(output)?;
+        let content = Content::Other(tensors::beginning(output)?);
+        let inputs = [
+            Some(args.model.path()),
+            Some(args.input.as_path()),
+            args.quantization.calibration.as_deref(),
+        ];
+        Outputs::new(inputs.into_iter().flatten(), args.overwrite.force).check(output, content)?;
     }
     let path = args.model.path();
     let model = if path
@@ -52,8 +59,8 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
     let mut report = json!({ "model": model.name, "items": items.len() });
     if let Some(path) = &args.output {
         pipeline::write_file(path, &tensors::encode(path, &outputs)?)?;
-        text += &format!("\n  written to {}", path.display());
-        report["file"] = json!(path);
+        text += &format!("\n  written to {}", text::path(path));
+        report["file"] = json!(text::path(path));
     } else {
         report["outputs"] = tensors::json(&outputs)["outputs"].take();
     }

@@ -1,11 +1,13 @@
 //! `srs`: structured reference strings.
 
 use serde_json::json;
+use tensorseal_prover::artifact::Kind;
 
 use crate::{
     Outcome, Result,
     args::{Srs, SrsCommand, SrsDev, SrsImport},
-    pipeline::{self, INSECURE, ImportedSrs},
+    pipeline::{self, Content, INSECURE, ImportedSrs, Outputs},
+    text,
     ui::{self, Table, Ui},
 };
 
@@ -18,6 +20,8 @@ pub fn run(args: &Srs, ui: &Ui) -> Result<Outcome> {
 }
 
 fn dev(args: &SrsDev, ui: &Ui) -> Result<Outcome> {
+    let srs = Content::Artifact(Kind::Srs);
+    Outputs::new([], args.overwrite.force).check(&args.output, srs)?;
     let (srs, took) = ui.try_timed("making the reference string", || pipeline::dev_srs(args.k))?;
     let file_bytes = pipeline::write_srs(&args.output, &srs)?;
     Ok(Outcome::new(
@@ -25,14 +29,16 @@ fn dev(args: &SrsDev, ui: &Ui) -> Result<Outcome> {
             "{INSECURE} for 2^{} rows, made in {}\n  written {} ({})",
             args.k,
             ui::duration(took),
-            args.output.display(),
+            text::path(&args.output),
             ui::bytes(file_bytes)
         ),
-        json!({ "k": args.k, "insecure": true, "file": args.output, "file_bytes": file_bytes, "seconds": ui::seconds(took) }),
+        json!({ "k": args.k, "insecure": true, "file": text::path(&args.output), "file_bytes": file_bytes, "seconds": ui::seconds(took) }),
     ))
 }
 
 fn import(args: &SrsImport, ui: &Ui) -> Result<Outcome> {
+    let srs = Content::Artifact(Kind::Srs);
+    Outputs::new([args.file.as_path()], args.overwrite.force).check(&args.output, srs)?;
     let (imported, took) = ui.staged(|show| {
         pipeline::import_srs(&args.file, args.k, &mut |at| {
             show(at.stage, at.done, at.total);
@@ -68,12 +74,12 @@ fn import(args: &SrsImport, ui: &Ui) -> Result<Outcome> {
     Ok(Outcome::new(
         format!(
             "{}: the powers of one secret; whether it was thrown away, no check can tell\n{}",
-            args.file.display(),
+            text::path(&args.file),
             table.render()
         ),
         json!({
             "format": format, "k": k, "file_k": file_k, "lagrange_in_file": lagrange_in_file, "srs_id": id, "insecure": false,
-            "file": args.output, "file_bytes": file_bytes, "seconds": ui::seconds(took),
+            "file": text::path(&args.output), "file_bytes": file_bytes, "seconds": ui::seconds(took),
         }),
     ))
 }

@@ -14,7 +14,7 @@ use crate::{
 pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
     let paths = KeyPaths::in_folder(&args.keys);
     check_uri(&args.metadata_uri)?;
-    let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk))?;
+    let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk), args.expect.id)?;
     let proofs = args.proof.iter().map(|path| pipeline::read_proof(path));
     let proofs = proofs.collect::<Result<Vec<_>>>()?;
     // Before anything is sent.
@@ -24,11 +24,14 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
     let mut target = Target::open(&args.chain)?;
     let dry = args.chain.dry_run;
     let wanted = Wanted {
-        registered: args.registry.then(|| args.metadata_uri.clone()),
+        registered: match args.registry {
+            true => Some(chain::registered_uri(&vk, &args.metadata_uri)?),
+            false => None,
+        },
         ..Wanted::default()
     };
     let deployed = match &args.deployment {
-        Some(path) => Deployment::read(path)?,
+        Some(path) => Deployment::read_of(path, &vk)?,
         None if dry => target.predicted(&vk, &wanted)?,
         None => ui.try_timed("deploying", || target.deploy(&vk, &wanted))?.0,
     };
@@ -42,7 +45,9 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
         Some(gas) => ui::thousands(gas),
     };
     let mut table = Table::new();
+    let statement_id = vk.statement_id().to_string();
     table
+        .row(["statement id", &statement_id])
         .row(["chain", &target.name()])
         .row(["verifier", &deployed.verifier])
         .row(["model key", &deployed.key]);
@@ -79,7 +84,7 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
             "dry_run": dry,
             "transaction": verdict.transaction, "calldata_bytes": verdict.calldata_bytes,
             "verifier": deployed.verifier, "key": deployed.key, "registration": deployed.registration,
-            "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(),
+            "statement_id": statement_id, "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(),
             "chain": target.name(), "chain_id": target.chain_id(), "insecure": vk.insecure(),
         }),
         accepted: verdict.accepted,
@@ -89,14 +94,16 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
 /// Proofs that are not of the key's shape, of which no contract was asked.
 fn rejected(vk: &Vk, why: &str) -> Outcome {
     let mut table = Table::new();
+    let statement_id = vk.statement_id().to_string();
     table
+        .row(["statement id", &statement_id])
         .row(["model", vk.model_name()])
         .row(["reason", why])
         .row(["sent", "nothing"]);
     Outcome {
         text: format!("REJECTED before any contract was asked\n{}", table.render()),
         json: json!({
-            "accepted": false, "reason": why, "verify_gas": null, "transaction": null,
+            "accepted": false, "reason": why, "verify_gas": null, "transaction": null, "statement_id": statement_id,
             "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(), "insecure": vk.insecure(),
         }),
         accepted: false,

@@ -8,6 +8,7 @@ use tensorseal_circuits::{
     executor,
     graph::{self, Agreement, Graph, Op},
     model::Port,
+    names,
     onnx::{self, ImportOptions, Reference},
     ports,
     quantize::{
@@ -86,10 +87,9 @@ impl FloatModel {
             |why: &dyn std::error::Error| CliError::Input(format!("{}: {why}", path.display()));
         let mut graph = onnx::import(&bytes, &options).map_err(|why| refused(&why))?;
         if made_up(&graph.name) {
-            graph.name = path.file_stem().map_or_else(
-                || "model".into(),
-                |stem| stem.to_string_lossy().into_owned(),
-            );
+            graph.name = path
+                .file_stem()
+                .map_or_else(|| "model".into(), |stem| shown(&stem.to_string_lossy()));
         }
         let reference = Reference::new(&bytes, &options).map_err(|why| refused(&why))?;
         Ok(Self { graph, reference })
@@ -352,6 +352,13 @@ pub(super) fn load_items(specs: &[InputSpec], path: &Path) -> Result<Vec<Item>> 
     // A missing file is told apart from an unusable one.
     files::read_file(path)?;
     quantize::inputs::load(path, specs).map_err(|why| CliError::Input(why.to_string()))
+}
+
+/// A file's name as a model's: what no name can have becomes `_`.
+fn shown(stem: &str) -> String {
+    stem.chars()
+        .map(|c| if names::is_plain(c) { c } else { '_' })
+        .collect()
 }
 
 /// Names that exporters give to graphs of no name: of torch, skl2onnx and others.
