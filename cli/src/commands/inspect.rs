@@ -45,6 +45,8 @@ pub fn run(args: &Inspect, _: &Ui) -> Result<Outcome> {
         Kind::ProvingKey => Some(pipeline::read_vk_of_pk(&args.file, args.expect.id)?),
         _ => None,
     };
+    // What the content says counts, not the header alone.
+    let mut insecure = header.insecure || vk.as_ref().is_some_and(Vk::insecure);
     let ids = vk.as_ref().map(|vk| key(vk, &mut table));
     table
         .row(["version", &header.version.to_string()])
@@ -59,7 +61,7 @@ pub fn run(args: &Inspect, _: &Ui) -> Result<Outcome> {
     }
     let mut report = json!({
         "kind": header.kind.to_string(), "version": header.version, "file_bytes": header.file_bytes, "hash": header.hash,
-        "insecure": header.insecure, "digests": digests,
+        "digests": digests,
     });
     if let Some([statement_id, model_id]) = ids {
         report["statement_id"] = json!(statement_id);
@@ -72,10 +74,12 @@ pub fn run(args: &Inspect, _: &Ui) -> Result<Outcome> {
         table
             .row(["k", &srs.k().to_string()])
             .row(["SRS id", &srs.id()]);
+        insecure |= srs.insecure();
         report["k"] = json!(srs.k());
         report["srs_id"] = json!(srs.id());
     }
-    if header.insecure {
+    report["insecure"] = json!(insecure);
+    if insecure {
         table.row(["warning", pipeline::INSECURE]);
     }
     Ok(Outcome::new(
