@@ -132,6 +132,17 @@ pub struct Quantization {
     pub ranges: Ranges,
 }
 
+impl Quantization {
+    /// Whether anything was asked for.
+    pub fn is_given(&self) -> bool {
+        let default = Self::default();
+        self.calibration.is_some()
+            || self.input_range.is_some()
+            || self.batch.is_some()
+            || (self.bits, self.ranges) != (default.bits, default.ranges)
+    }
+}
+
 impl Default for Quantization {
     fn default() -> Self {
         Self {
@@ -342,7 +353,7 @@ pub struct Setup {
     #[command(flatten)]
     pub model: ModelFile,
     /// The reference string, of this size or larger; what the model needs of it is kept beside the keys
-    #[arg(long, value_name = "FILE", required_unless_present = "dev")]
+    #[arg(long, value_name = "FILE")]
     pub srs: Option<PathBuf>,
     /// Make an INSECURE development reference string instead
     #[arg(long, conflicts_with = "srs")]

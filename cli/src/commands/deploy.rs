@@ -1,6 +1,7 @@
 //! `deploy` and `register`: the verifier contract, the model's key, and its entry in the registry.
 
 use serde_json::json;
+use tracing::info;
 
 use crate::{
     Outcome, Result,
@@ -44,6 +45,9 @@ fn place(args: &Deploy, registered: Option<String>, ui: &Ui) -> Result<Outcome> 
     let (deployed, _) = ui.try_timed("deploying", || target.deploy(&vk, &wanted))?;
     // What was sent by earlier runs is kept in the file, and was paid then.
     let sent = &deployed.sent[before..];
+    for sent in sent {
+        info!("sent {}: {} gas", sent.what.name(), ui::thousands(sent.gas));
+    }
     if let Some(path) = &args.output {
         deployed.write(path)?;
     }
