@@ -39,6 +39,7 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
         io::ErrorKind::NotFound => {
             CliError::System(format!("{}: no such file; check the path", path.display()))
         }
+        io::ErrorKind::IsADirectory => folder(path),
         _ => CliError::system(path.display(), why),
     })?;
     told("read", path, content.len());
@@ -63,6 +64,13 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<u64> {
     file.persist(path).map_err(|why| failed(why.error))?;
     told("wrote", path, content.len());
     Ok(content.len() as u64)
+}
+
+fn folder(path: &Path) -> CliError {
+    CliError::System(format!(
+        "{}: this is a folder; name a file in it",
+        path.display()
+    ))
 }
 
 /// For `-v`.
@@ -102,6 +110,10 @@ pub fn write_artifact(path: &Path, kind: Kind, insecure: bool, payload: &[u8]) -
 /// Files that are missing or unreadable are the surroundings' fault, others the input's.
 pub(super) fn artifact_error(why: ArtifactError) -> CliError {
     match why {
+        ArtifactError::Io {
+            ref path,
+            ref source,
+        } if source.kind() == io::ErrorKind::IsADirectory => folder(path),
         ArtifactError::NotFound { .. } | ArtifactError::Io { .. } => {
             CliError::System(why.to_string())
         }
@@ -122,7 +134,16 @@ pub(super) fn artifact_error(why: ArtifactError) -> CliError {
 pub fn read_header(path: &Path) -> Result<Header> {
     let bytes =
         Mapped::open(path).map_err(|why| artifact_error(ArtifactError::unreadable(path, why)))?;
-    let (kind, flags) = artifact::check(&bytes, Kind::Model, path).map_err(artifact_error)?;
+    let (kind, flags) = artifact::check(&bytes, Kind::Model, path).map_err(|why| {
+        match (&why, kinds::advice(path)) {
+            // No kind was asked for.
+            (ArtifactError::NotTensorseal { .. }, None) => CliError::Input(format!(
+                "{}: not a file that tensorseal wrote",
+                path.display()
+            )),
+            _ => artifact_error(why),
+        }
+    })?;
     let hash = &bytes[bytes.len() - 32..];
     Ok(Header {
         kind,
