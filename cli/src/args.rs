@@ -196,10 +196,10 @@ pub struct Layout {
     #[arg(long, value_enum, default_value_t = Optimize::Prover)]
     pub optimize: Optimize,
     /// Who sees the input
-    #[arg(long, value_enum, default_value_t = Visibility::Private)]
+    #[arg(long, value_enum, value_name = "WHO", default_value_t = Visibility::Private)]
     pub input_visibility: Visibility,
     /// Who sees the output
-    #[arg(long, value_enum, default_value_t = Visibility::Public)]
+    #[arg(long, value_enum, value_name = "WHO", default_value_t = Visibility::Public)]
     pub output_visibility: Visibility,
 }
 
@@ -796,9 +796,8 @@ fn parse_name(text: &str) -> Result<String, String> {
 
 fn parse_positive(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(value) => Ok(value),
-        Err(why) => Err(format!("{why}")),
+        Ok(value) if value > 0 => Ok(value),
+        _ => Err("give a whole number, at least 1".into()),
     }
 }
 

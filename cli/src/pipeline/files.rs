@@ -80,6 +80,12 @@ fn told(what: &str, path: &Path, bytes: usize) {
 
 /// Makes a folder, and those above it.
 pub fn create_folder(path: &Path) -> Result<()> {
+    if path.is_file() {
+        return Err(CliError::System(format!(
+            "{}: this is a file, where a folder would be written; name another",
+            path.display()
+        )));
+    }
     fs::create_dir_all(path)
         .map_err(|why| CliError::system(format!("making the folder {}", path.display()), why))
 }
