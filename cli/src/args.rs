@@ -1,6 +1,9 @@
 //! Every command and flag.
 
-use std::path::{Path, PathBuf};
+use std::{
+    convert::Infallible,
+    path::{Path, PathBuf},
+};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
@@ -150,6 +153,17 @@ pub struct Quantization {
     pub ranges: Ranges,
 }
 
+impl Quantization {
+    /// Whether anything was asked for.
+    pub fn is_given(&self) -> bool {
+        let default = Self::default();
+        self.calibration.is_some()
+            || self.input_range.is_some()
+            || self.batch.is_some()
+            || (self.bits, self.ranges) != (default.bits, default.ranges)
+    }
+}
+
 impl Default for Quantization {
     fn default() -> Self {
         Self {
@@ -200,10 +214,10 @@ pub struct Layout {
     #[arg(long, value_enum, default_value_t = Optimize::Prover)]
     pub optimize: Optimize,
     /// Who sees the input
-    #[arg(long, value_enum, default_value_t = Visibility::Private)]
+    #[arg(long, value_enum, value_name = "WHO", default_value_t = Visibility::Private)]
     pub input_visibility: Visibility,
     /// Who sees the output
-    #[arg(long, value_enum, default_value_t = Visibility::Public)]
+    #[arg(long, value_enum, value_name = "WHO", default_value_t = Visibility::Public)]
     pub output_visibility: Visibility,
 }
 
@@ -234,11 +248,14 @@ pub struct Compile {
     /// Layout
     #[command(flatten)]
     pub layout: Layout,
+    /// What used to say who sees the input; never holds a value.
+    #[arg(long, hide = true, value_parser = no_input)]
+    pub input: Option<Infallible>,
     /// Gives every tensor bits of its own: the most accurate model that takes at most this many rows
     #[arg(long, value_name = "ROWS", conflicts_with = "target_accuracy", value_parser = parse_positive)]
     pub max_rows: Option<usize>,
     /// Gives every tensor bits of its own: the fewest rows whose outputs have this signal-to-noise ratio, in decibels
-    #[arg(long, value_name = "DB")]
+    #[arg(long, value_name = "DB", value_parser = parse_decibels, allow_negative_numbers = true)]
     pub target_accuracy: Option<f64>,
     /// Overwriting
     #[command(flatten)]
@@ -372,7 +389,7 @@ pub struct Setup {
     #[command(flatten)]
     pub model: ModelFile,
     /// The reference string, of this size or larger; what the model needs of it is kept beside the keys
-    #[arg(long, value_name = "FILE", required_unless_present = "dev")]
+    #[arg(long, value_name = "FILE")]
     pub srs: Option<PathBuf>,
     /// Make an INSECURE development reference string instead
     #[arg(long, conflicts_with = "srs")]
@@ -816,6 +833,14 @@ fn output_file(path: PathBuf) -> Result<PathBuf, String> {
     }
 }
 
+/// `compile` takes no inputs under this name, and what it used to be has another.
+fn no_input(text: &str) -> Result<Infallible, String> {
+    Err(match Visibility::from_str(text, false) {
+        Ok(_) => format!("who sees the input is said by --input-visibility {text}"),
+        Err(_) => "typical inputs are given with --calibration".into(),
+    })
+}
+
 /// Longest name of a model, in bytes.
 const LONGEST_NAME: usize = 64;
 
@@ -831,9 +856,15 @@ fn parse_name(text: &str) -> Result<String, String> {
 
 fn parse_positive(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(value) => Ok(value),
-        Err(why) => Err(format!("{why}")),
+        Ok(value) if value > 0 => Ok(value),
+        _ => Err("give a whole number, at least 1".into()),
+    }
+}
+
+fn parse_decibels(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(decibels) if decibels > 0.0 && decibels.is_finite() => Ok(decibels),
+        _ => Err("give decibels above 0, such as 40".into()),
     }
 }
 
@@ -872,6 +903,10 @@ mod tests {
             assert!(text.parse::<Ranges>().is_err(), "{text}");
         }
         assert!(parse_positive("0").is_err());
+        assert_eq!(parse_decibels("40.5"), Ok(40.5));
+        for text in ["0", "-3", "nan", "inf", "much"] {
+            assert!(parse_decibels(text).is_err(), "{text}");
+        }
         assert_eq!(parse_name(" credit v1.2 ").as_deref(), Ok("credit v1.2"));
         for text in ["", " ", "a/b", "é", &"a".repeat(65)] {
             assert!(parse_name(text).is_err(), "{text}");

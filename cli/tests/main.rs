@@ -1,6 +1,7 @@
 //! The command line from end to end, on the digits model, in temporary folders.
 
 mod bad_input;
+mod command_line;
 mod digits;
 mod forest;
 mod golden;

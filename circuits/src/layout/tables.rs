@@ -141,3 +141,47 @@ impl Tables {
             .map(|v| 1 + v)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Linear, Shape};
+
+    #[test]
+    fn a_table_too_large_is_told_in_words() {
+        let shape = Shape {
+            n: 1,
+            c: 1,
+            h: 1,
+            w: 1,
+        };
+        let clip = Table::Clip { lo: 0, hi: 4095 };
+        let linear = Linear {
+            terms: vec![],
+            bias: vec![0],
+            requantize: true,
+            pool: None,
+            table: clip.clone(),
+        };
+        let model = Model {
+            name: "m".into(),
+            bits: 12,
+            shift: 8,
+            nodes: vec![Node {
+                name: "gelu".into(),
+                shape,
+                kind: Kind::Linear(linear),
+            }],
+            inputs: vec![],
+            outputs: vec![],
+        };
+        let mut tables = Tables::new(8);
+        tables.tag(Function::Node(clip), (-(1 << 24), 0));
+        let told = tables.finish(&model).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "the table of node `gelu`, which clamps to 0..=4095, needs 16777217 rows, more than any circuit has; \
+             lower --bits or rescale the model"
+        );
+    }
+}

@@ -16,17 +16,14 @@ use crate::{
 pub fn run(args: &Compare, ui: &Ui) -> Result<Outcome> {
     let compiled = args.compiled.as_deref().map(pipeline::read_model);
     let compiled = compiled.transpose()?;
-    let batch = match (&compiled, args.quantization.batch) {
-        (None, batch) => batch.unwrap_or(1),
-        (Some(compiled), None) => compiled.batch(),
-        (Some(compiled), Some(batch)) if batch == compiled.batch() => batch,
-        (Some(compiled), Some(_)) => {
-            return Err(CliError::Input(format!(
-                "the compiled model takes batches of {}; leave --batch out",
-                compiled.batch()
-            )));
-        }
-    };
+    if compiled.is_some() && args.quantization.is_given() {
+        return Err(CliError::Input(
+            "--compiled is compared as it is, in its own batches: leave out --calibration, --input-range, --bits, --batch and --ranges"
+                .into(),
+        ));
+    }
+    let batch = compiled.as_ref().map(pipeline::CompiledModel::batch);
+    let batch = batch.or(args.quantization.batch).unwrap_or(1);
     let float = FloatModel::open(args.model.path(), batch)?;
     let items = float.load_inputs(&args.input)?;
     if items.is_empty() {

@@ -63,7 +63,7 @@ pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
                 "{} ({} of {} rows used)",
                 facts.k,
                 ui::thousands(facts.rows as u64),
-                1u64 << facts.k
+                ui::thousands(1 << facts.k)
             ),
         ])
         .row([

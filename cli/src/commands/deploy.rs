@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use tracing::info;
 
 use crate::{
     CliError, Outcome, Result,
@@ -45,6 +46,9 @@ fn place(args: &Deploy, registered: Option<String>, ui: &Ui) -> Result<Outcome> 
     let (deployed, _) = ui.try_timed("deploying", || target.deploy(&vk, &wanted))?;
     // What was sent by earlier runs is kept in the file, and was paid then.
     let sent = &deployed.sent[before..];
+    for sent in sent {
+        info!("sent {}: {} gas", sent.what.name(), ui::thousands(sent.gas));
+    }
     if let Some(path) = &args.output {
         deployed.write(path)?;
     }

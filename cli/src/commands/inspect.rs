@@ -135,7 +135,7 @@ fn model(compiled: &CompiledModel) -> Result<Outcome> {
                 "{} ({} of {} rows used)",
                 facts.k,
                 ui::thousands(facts.rows as u64),
-                1u64 << facts.k
+                ui::thousands(1 << facts.k)
             ),
         ])
         .row([

@@ -33,6 +33,12 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
         float
             .quantize(&calibration, &args.quantization, Optimize::Prover)?
             .model
+    } else if args.quantization.is_given() {
+        return Err(CliError::Input(format!(
+            "`{}` is no .onnx file; --calibration, --input-range, --bits, --batch and --ranges are for those, a compiled \
+             model is quantized",
+            path.display()
+        )));
     } else {
         pipeline::read_model(path)?.model
     };

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    Outcome, Result,
+    CliError, Outcome, Result,
     args::Setup,
     pipeline::{self, INSECURE, KeyPaths, Outputs, same_file},
     text,
@@ -32,6 +32,13 @@ pub fn run(args: &Setup, ui: &Ui) -> Result<Outcome> {
                 pipeline::read_srs(path, Some(facts.k))
             })?
             .0
+        }
+        None if !args.dev => {
+            return Err(CliError::Input(
+                "keys need a reference string: --srs FILE with a ceremony's (`srs import`), or --dev, which makes an \
+                 INSECURE one for trying things out"
+                    .into(),
+            ));
         }
         None => {
             ui.try_timed("making the reference string", || pipeline::dev_srs(facts.k))?

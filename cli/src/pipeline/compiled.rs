@@ -17,7 +17,7 @@ use tensorseal_prover::artifact::Kind;
 
 use super::{
     DigestValue, HashedSide, Item, files,
-    float::{batches, load_items},
+    float::{Batches, load_batches},
 };
 use crate::{CliError, Result, args, tensors::Tensor};
 
@@ -287,20 +287,11 @@ fn batch(model: &Model) -> usize {
 
 /// Reads a file of inputs for a model, in whole batches.
 pub fn load_inputs(model: &Model, path: &Path) -> Result<Vec<Item>> {
-    let (items, rest) = load_batches(model, path)?;
-    match rest {
-        0 => Ok(items),
-        _ => Err(CliError::Input(format!(
-            "`{}` holds {} inputs, and the model takes batches of {}; leave out the last {rest}, or compile with another --batch",
-            path.display(),
-            items.len() * batch(model) + rest,
-            batch(model)
-        ))),
-    }
+    load_batches(&single_specs(model), batch(model), path)?.whole(path)
 }
 
-/// The whole batches of a file of inputs, and how many inputs are left over.
-fn load_batches(model: &Model, path: &Path) -> Result<(Vec<Item>, usize)> {
+/// The inputs with a batch of one.
+fn single_specs(model: &Model) -> Vec<InputSpec> {
     let batch = batch(model);
     let spec = |port: &Port| {
         let mut shape = port.shape.clone();
@@ -312,29 +303,28 @@ fn load_batches(model: &Model, path: &Path) -> Result<(Vec<Item>, usize)> {
             shape,
         }
     };
-    let specs: Vec<_> = model.inputs.iter().map(spec).collect();
-    let items = load_items(&specs, path)?;
-    let rest = items.len() % batch;
-    let whole = &items[..items.len() - rest];
-    Ok((batches(whole, batch), rest))
+    model.inputs.iter().map(spec).collect()
 }
 
-/// One batch of a file of inputs.
+/// One batch of a file of inputs, which may hold some more than whole ones.
 pub fn load_input(model: &Model, path: &Path, index: usize) -> Result<Item> {
-    let (mut items, rest) = load_batches(model, path)?;
-    if index >= items.len() {
-        let of = match batch(model) {
+    let Batches {
+        batch,
+        mut whole,
+        rest,
+    } = load_batches(&single_specs(model), batch(model), path)?;
+    let count = whole.len();
+    if index >= count {
+        let of = match batch {
             1 => "inputs".to_owned(),
-            batch => format!("whole batches of {batch} inputs, and {rest} more inputs"),
+            batch => format!("whole batches of {batch} inputs, and {rest} more"),
         };
         return Err(CliError::Input(format!(
-            "`{}` holds {} {of}; --index {index} is not below {}, it counts from 0",
+            "`{}` holds {count} {of}; --index {index} is not below {count}, it counts from 0",
             path.display(),
-            items.len(),
-            items.len(),
         )));
     }
-    Ok(items.swap_remove(index))
+    Ok(whole.swap_remove(index))
 }
 
 /// The integer tensors of a batch of inputs.

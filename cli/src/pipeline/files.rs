@@ -39,9 +39,10 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
         io::ErrorKind::NotFound => {
             CliError::System(format!("{}: no such file; check the path", path.display()))
         }
+        io::ErrorKind::IsADirectory => folder(path),
         _ => CliError::system(path.display(), why),
     })?;
-    told("read", path, content.len());
+    told("read", path, content.len() as u64);
     Ok(content)
 }
 
@@ -61,17 +62,30 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<u64> {
     let mut file = builder.tempfile_in(folder).map_err(failed)?;
     file.write_all(content).map_err(failed)?;
     file.persist(path).map_err(|why| failed(why.error))?;
-    told("wrote", path, content.len());
+    told("wrote", path, content.len() as u64);
     Ok(content.len() as u64)
 }
 
+fn folder(path: &Path) -> CliError {
+    CliError::System(format!(
+        "{}: this is a folder; name a file in it",
+        path.display()
+    ))
+}
+
 /// For `-v`.
-fn told(what: &str, path: &Path, bytes: usize) {
-    info!("{what} {}, {}", path.display(), ui::bytes(bytes as u64));
+fn told(what: &str, path: &Path, bytes: u64) {
+    info!("{what} {}, {}", path.display(), ui::bytes(bytes));
 }
 
 /// Makes a folder, and those above it.
 pub fn create_folder(path: &Path) -> Result<()> {
+    if path.is_file() {
+        return Err(CliError::System(format!(
+            "{}: this is a file, where a folder would be written; name another",
+            path.display()
+        )));
+    }
     fs::create_dir_all(path)
         .map_err(|why| CliError::system(format!("making the folder {}", path.display()), why))
 }
@@ -79,29 +93,34 @@ pub fn create_folder(path: &Path) -> Result<()> {
 /// Reads an artifact of one kind.
 pub fn read_artifact(path: &Path, kind: Kind) -> Result<Artifact> {
     let artifact = artifact::read(path, kind).map_err(artifact_error)?;
-    told("read", path, artifact.payload.len());
+    told("read", path, artifact.payload.len() as u64);
     Ok(artifact)
 }
 
 /// As [`read_artifact`], of a file that stays mapped.
 pub fn map_artifact(path: &Path, kind: Kind) -> Result<Artifact> {
     let artifact = artifact::map(path, kind).map_err(artifact_error)?;
-    told("mapped", path, artifact.payload.len());
+    told("mapped", path, artifact.payload.len() as u64);
     Ok(artifact)
 }
 
 /// Writes an artifact; the size of the file.
 pub fn write_artifact(path: &Path, kind: Kind, insecure: bool, payload: &[u8]) -> Result<u64> {
     artifact::write(path, kind, Flags { insecure }, payload).map_err(artifact_error)?;
-    told("wrote", path, payload.len());
-    fs::metadata(path)
-        .map(|file| file.len())
-        .map_err(|why| CliError::system(path.display(), why))
+    let bytes = fs::metadata(path)
+        .map_err(|why| CliError::system(path.display(), why))?
+        .len();
+    told("wrote", path, bytes);
+    Ok(bytes)
 }
 
 /// Files that are missing or unreadable are the surroundings' fault, others the input's.
 pub(super) fn artifact_error(why: ArtifactError) -> CliError {
     match why {
+        ArtifactError::Io {
+            ref path,
+            ref source,
+        } if source.kind() == io::ErrorKind::IsADirectory => folder(path),
         ArtifactError::NotFound { .. } | ArtifactError::Io { .. } => {
             CliError::System(why.to_string())
         }
@@ -122,7 +141,16 @@ pub(super) fn artifact_error(why: ArtifactError) -> CliError {
 pub fn read_header(path: &Path) -> Result<Header> {
     let bytes =
         Mapped::open(path).map_err(|why| artifact_error(ArtifactError::unreadable(path, why)))?;
-    let (kind, flags) = artifact::check(&bytes, Kind::Model, path).map_err(artifact_error)?;
+    let (kind, flags) = artifact::check(&bytes, Kind::Model, path).map_err(|why| {
+        match (&why, kinds::advice(path)) {
+            // No kind was asked for.
+            (ArtifactError::NotTensorseal { .. }, None) => CliError::Input(format!(
+                "{}: not a file that tensorseal wrote",
+                path.display()
+            )),
+            _ => artifact_error(why),
+        }
+    })?;
     let hash = &bytes[bytes.len() - 32..];
     Ok(Header {
         kind,

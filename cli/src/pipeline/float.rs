@@ -108,9 +108,9 @@ impl FloatModel {
         self
     }
 
-    /// Reads a file of inputs.
+    /// Reads a file of inputs, in whole batches.
     pub fn load_inputs(&self, path: &Path) -> Result<Vec<Item>> {
-        load_items(&quantize::inputs::specs(&self.graph), path)
+        load_batches(&self.single_specs(), self.graph.batch, path)?.whole(path)
     }
 
     /// The inputs with a batch of one, as calibration takes them.
@@ -348,7 +348,7 @@ fn greatest(values: &[f32]) -> Option<usize> {
 }
 
 /// Reads a file that holds, for each input of shape `[batch, ...]`, any number of batches.
-pub(super) fn load_items(specs: &[InputSpec], path: &Path) -> Result<Vec<Item>> {
+fn load_items(specs: &[InputSpec], path: &Path) -> Result<Vec<Item>> {
     // A missing file is told apart from an unusable one.
     files::read_file(path)?;
     quantize::inputs::load(path, specs).map_err(|why| CliError::Input(why.to_string()))
@@ -383,8 +383,42 @@ fn made_up(name: &str) -> bool {
         || (lower.len() >= 32 && lower.chars().all(hexadecimal))
 }
 
+/// A file of inputs, in batches.
+pub(super) struct Batches {
+    pub(super) batch: usize,
+    pub(super) whole: Vec<Item>,
+    /// Inputs after the last whole batch.
+    pub(super) rest: usize,
+}
+
+/// Reads a file that holds any number of inputs, whose shapes in a batch of one are given.
+pub(super) fn load_batches(single: &[InputSpec], batch: usize, path: &Path) -> Result<Batches> {
+    let items = load_items(single, path)?;
+    let rest = items.len() % batch;
+    Ok(Batches {
+        batch,
+        whole: batches(&items[..items.len() - rest], batch),
+        rest,
+    })
+}
+
+impl Batches {
+    /// All of them, where nothing is left over.
+    pub(super) fn whole(self, path: &Path) -> Result<Vec<Item>> {
+        let Self { batch, whole, rest } = self;
+        if rest == 0 {
+            return Ok(whole);
+        }
+        Err(CliError::Input(format!(
+            "`{}` holds {} inputs, and the model takes batches of {batch}; leave out the last {rest}, or compile with another --batch",
+            path.display(),
+            whole.len() * batch + rest,
+        )))
+    }
+}
+
 /// Single inputs joined to whole batches; the last is filled up with the first inputs.
-pub(super) fn batches(items: &[Item], batch: usize) -> Vec<Item> {
+fn batches(items: &[Item], batch: usize) -> Vec<Item> {
     let join = |items: &[Item]| {
         let mut joined = items[0].clone();
         for item in &items[1..] {
