@@ -228,8 +228,23 @@ fn a_model_is_registered_on_a_chain() {
     let exported = folder.json(&["export", "--deployment", "deployment.json"]);
     assert_eq!(exported["registered_as"], registered["registration"]["id"]);
     let constants = fs::read_to_string(folder.path("export/src/Model.sol")).expect("constants");
-    assert!(constants.contains("\"ipfs://digits\""), "{constants}");
+    let statement = registered["statement_id"].as_str().expect("an id");
+    let uri = format!("\"ipfs://digits#statement={statement}\"");
+    assert!(constants.contains(&uri), "{constants}");
     let text = fs::read_to_string(folder.path("deployment.json")).expect("the deployment");
+    // The deployment of another statement is not this key's, is not written over, and nothing may follow it.
+    let other = text.replacen(statement, &"0".repeat(64), 1);
+    let twice = text.clone() + "{}";
+    for (foreign, why) in [(&other, "of statement"), (&twice, "trailing")] {
+        folder.write("foreign.json", foreign.as_bytes());
+        for command in [
+            &["export", "--deployment", "foreign.json"][..],
+            &[&register[..], &account, &["-o", "foreign.json"]].concat(),
+        ] {
+            let line = folder.fails(2, command);
+            assert!(line.contains(why), "{line}");
+        }
+    }
     folder.write(
         "foreign.json",
         text.replace("ipfs://digits", "ipfs://other").as_bytes(),

@@ -179,7 +179,7 @@ mod linux {
             "inspect @m.seal",
             "run @m.seal --input @s.npz --output @out.npz",
             "run @m.onnx --calibration @c.npz --input @s.npz --output @out.json",
-            "compare @m.onnx --calibration @c.npz --input @s.npz --compiled @m.seal",
+            "compare @m.onnx --input @s.npz --compiled @m.seal",
             "srs dev --k 6 -o @dev.seal",
             "srs import @5.ptau -o @five.seal",
             "setup --model @m.seal --dev -o @keys",

@@ -17,6 +17,9 @@ type Public = (Port, bool, Option<(i64, i64)>, Vec<(u32, u32)>);
 /// hashed.
 type Description = (String, [u8; 32], Profile, Vec<Public>, Vec<HashedSide>);
 
+/// What is done to a description.
+type Change<'a> = &'a dyn Fn(&mut Description);
+
 /// Compiles the digits, makes keys and a proof `p`.
 fn proved(flags: &[&str]) -> Folder {
     let folder = Folder::new();
@@ -113,7 +116,7 @@ fn another_description_is_another_statement() {
     let genuine = folder.json(&["verify", "--proof", "p"]);
     let statement = id(&genuine);
     let mut seen = vec![statement.clone()];
-    let mut changed = |what: &str, change: &dyn Fn(&mut Description)| {
+    let mut changed = |what: &str, change: Change| {
         describe(&folder, "other.seal", change);
         let verify = ["verify", "--vk", "other.seal", "--proof", "p"];
         let report = folder.json(&verify);
@@ -175,7 +178,7 @@ fn another_description_is_another_statement() {
 fn a_hashed_side_is_part_of_the_statement() {
     let folder = proved(&["--input-visibility", "hashed"]);
     let statement = id(&folder.json(&["verify", "--proof", "p"]));
-    let changes: [&dyn Fn(&mut Description); 4] = [
+    let changes: [Change; 4] = [
         &|d| {
             let packing = d.4[0].digest.packing;
             d.4[0].digest.packing = Packing::try_from((packing.lo() - 1, packing.bits())).unwrap();
@@ -189,7 +192,7 @@ fn a_hashed_side_is_part_of_the_statement() {
         assert_ne!(id(&folder.json(&["inspect", "other.seal"])), statement);
     }
     for change in [
-        (&|d: &mut Description| d.4[0].digest.lane = 1) as &dyn Fn(&mut Description),
+        (&|d: &mut Description| d.4[0].digest.lane = 1) as Change,
         &|d| d.4[0].digest.count += 1,
         &|d| d.4[0].tensors[0].shape = vec![usize::MAX, 2],
         &|d| d.4[0].tensors[0].scale = f64::NAN,
@@ -206,7 +209,7 @@ fn a_hashed_side_is_part_of_the_statement() {
 #[test]
 fn a_description_that_contradicts_itself_is_refused() {
     let folder = proved(&["--input-visibility", "public"]);
-    let changes: [(&str, &dyn Fn(&mut Description)); 16] = [
+    let changes: [(&str, Change); 16] = [
         ("public value of its own", &|d| d.3[0].3[1] = d.3[0].3[0]),
         ("public value of its own", &|d| d.3[0].3[1] = d.3[1].3[0]),
         ("public value of its own", &|d| d.3[0].3[0] = (0, 1 << 20)),
@@ -262,8 +265,7 @@ fn names_cannot_show_another_id() {
         "a\u{2028}b",
         "a\u{200b}b",
     ] {
-        let changes: [&dyn Fn(&mut Description); 2] =
-            [&|d| d.0 = name.into(), &|d| d.3[0].0.name = name.into()];
+        let changes: [Change; 2] = [&|d| d.0 = name.into(), &|d| d.3[0].0.name = name.into()];
         for change in changes {
             describe(&folder, "other.seal", change);
             let line = folder.fails(2, &["verify", "--vk", "other.seal", "--proof", "p"]);
