@@ -428,7 +428,7 @@ fn a_batch_is_proved_with_everything_public() {
             "q",
         ],
     );
-    assert!(line.contains("20 inputs"), "{line}");
+    assert!(line.contains("20 batches of 2 inputs;"), "{line}");
 }
 
 /// Compiles the digits with hashed sides, proves an image, and returns what `prove` and `hash` said.

@@ -315,9 +315,10 @@ pub fn load_input(model: &Model, path: &Path, index: usize) -> Result<Item> {
     } = load_batches(&single_specs(model), batch(model), path)?;
     let count = whole.len();
     if index >= count {
-        let of = match batch {
-            1 => "inputs".to_owned(),
-            batch => format!("whole batches of {batch} inputs, and {rest} more"),
+        let of = match (batch, rest) {
+            (1, _) => "inputs".to_owned(),
+            (batch, 0) => format!("batches of {batch} inputs"),
+            (batch, rest) => format!("whole batches of {batch} inputs, and {rest} more"),
         };
         return Err(CliError::Input(format!(
             "`{}` holds {count} {of}; --index {index} is not below {count}, it counts from 0",
