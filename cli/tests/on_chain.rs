@@ -67,19 +67,20 @@ fn foundry() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The commands of `docs/solidity.md`, as they stand there.
-#[test]
-fn solidity_walkthrough() {
-    let Some(anvil) = Anvil::start() else { return };
-    let text = fs::read_to_string(repository("docs/solidity.md")).expect("the page");
+/// The commands of a page's blocks of `sh`, but for the one that starts a chain; that is `chain`.
+fn commands(page: &str, chain: &str) -> String {
+    let text = fs::read_to_string(repository(page)).expect("the page");
     let blocks = text.split("```sh\n").skip(1);
-    let commands: String = blocks
+    blocks
         .map(|block| block.split("```").next().expect("a block ends"))
         .flat_map(str::lines)
         .filter(|line| !line.starts_with("anvil"))
-        .map(|line| line.replace("http://127.0.0.1:8545", &anvil.url) + "\n")
-        .collect();
-    let folder = Folder::new();
+        .map(|line| line.replace("http://127.0.0.1:8545", chain) + "\n")
+        .collect()
+}
+
+/// Runs commands in bash, with this build of `tensorseal` and Foundry in the path; what they said on stdout and stderr.
+fn bash(folder: &Folder, commands: &str) -> [String; 2] {
     std::os::unix::fs::symlink(repository("fixtures"), folder.path("fixtures")).expect("a link");
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_tensorseal"));
     let mut path = foundry();
@@ -88,17 +89,60 @@ fn solidity_walkthrough() {
         &std::env::var_os("PATH").expect("a path"),
     ));
     let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", &commands])
+        .args(["-euo", "pipefail", "-c", commands])
         .current_dir(folder.path(""))
         .env("PATH", std::env::join_paths(path).expect("a path"))
         .env("FOUNDRY_SOLC", repository("verifier-contract/solc.mjs"))
         .output()
         .expect("bash runs");
-    let (stdout, stderr) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{stdout}\n{stderr}");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = [text(&output.stdout), text(&output.stderr)];
+    assert!(output.status.success(), "{}\n{}", said[0], said[1]);
+    said
+}
+
+/// The tour of the README, as it stands there; without anvil as far as it needs no chain.
+#[test]
+fn the_tour() {
+    let anvil = Anvil::start();
+    let chain = anvil.as_ref().map_or("", |anvil| &anvil.url);
+    let mut commands = commands("README.md", chain);
+    if anvil.is_none() {
+        let at = commands.find("export RPC_URL").expect("the chain's part");
+        commands.truncate(at);
+    }
+    let folder = Folder::new();
+    let [stdout, stderr] = bash(&folder, &commands);
+    assert!(!stderr.contains("error"), "{stderr}");
+    for said in [
+        "compiled digits",
+        "the powers of one secret",
+        "ACCEPTED\n",
+        "ACCEPTED by the contract",
+        "the plain prover",
+        "digest",
+    ] {
+        assert!(stdout.contains(said), "no `{said}` in {stdout}");
+    }
+    assert!(!stdout.contains("REJECTED"), "{stdout}");
+    if anvil.is_some() {
+        for said in ["nothing sent", "registered digits", "exported digits"] {
+            assert!(stdout.contains(said), "no `{said}` in {stdout}");
+        }
+        // `cast.sh`, the last: true.
+        assert!(
+            stdout.trim_end().ends_with(&format!("{:064x}", 1)),
+            "{stdout}"
+        );
+    }
+}
+
+/// The commands of `docs/solidity.md`, as they stand there.
+#[test]
+fn solidity_walkthrough() {
+    let Some(anvil) = Anvil::start() else { return };
+    let folder = Folder::new();
+    let [stdout, stderr] = bash(&folder, &commands("docs/solidity.md", &anvil.url));
     assert!(!stdout.contains("Warning"), "{stdout}");
     for said in [
         "registration",
@@ -182,6 +226,34 @@ fn a_model_is_registered_on_a_chain() {
     // Again: nothing is sent, and the receipts stay.
     let again = folder.json(&[&register[..], &account, &out].concat());
     assert_eq!(again["sent"], registered["sent"]);
+    assert_eq!(again["deploy_gas"], 0, "nothing was spent this time");
+    // The project is that of what is registered, and asks where that stands.
+    let exported = folder.json(&["export", "--deployment", "deployment.json"]);
+    assert_eq!(exported["registered_as"], registered["registration"]["id"]);
+    let constants = fs::read_to_string(folder.path("export/src/Model.sol")).expect("constants");
+    let statement = registered["statement_id"].as_str().expect("an id");
+    let uri = format!("\"ipfs://digits#statement={statement}\"");
+    assert!(constants.contains(&uri), "{constants}");
+    let text = fs::read_to_string(folder.path("deployment.json")).expect("the deployment");
+    // The deployment of another statement is not this key's, is not written over, and nothing may follow it.
+    let other = text.replacen(statement, &"0".repeat(64), 1);
+    let twice = text.clone() + "{}";
+    for (foreign, why) in [(&other, "of statement"), (&twice, "trailing")] {
+        folder.write("foreign.json", foreign.as_bytes());
+        for command in [
+            &["export", "--deployment", "foreign.json"][..],
+            &[&register[..], &account, &["-o", "foreign.json"]].concat(),
+        ] {
+            let line = folder.fails(2, command);
+            assert!(line.contains(why), "{line}");
+        }
+    }
+    folder.write(
+        "foreign.json",
+        text.replace("ipfs://digits", "ipfs://other").as_bytes(),
+    );
+    let line = folder.fails(2, &["export", "--deployment", "foreign.json"]);
+    assert!(line.contains("deployment of this model"), "{line}");
     // The same addresses without the file; the contracts are there, so no account is needed.
     let deployed = folder.json(&[&["deploy"][..], &rpc].concat());
     assert_eq!(deployed["verifier"], registered["verifier"]);

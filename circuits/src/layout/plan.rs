@@ -52,7 +52,7 @@ pub enum LayoutError {
         "the table of {function} needs {rows} rows, more than any circuit has; lower --bits or rescale the model"
     )]
     TableTooLarge {
-        /// The function.
+        /// What it is for, and of which node.
         function: String,
         /// Rows.
         rows: usize,
@@ -126,7 +126,7 @@ pub fn plan(
     let mut tables = Tables::new(limb_bits);
     let planner = Planner::new(&model, profile);
     let mut tensors = planner.tensors(visibility, &bounds, &mut tables)?;
-    tables.finish()?;
+    tables.finish(&model)?;
     assign_bases(&model, &profile, visibility, &mut tensors);
     let mut chunks = planner.chunks(&tensors);
 

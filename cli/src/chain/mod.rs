@@ -13,6 +13,6 @@ mod model;
 mod target;
 
 pub use deployment::{Deployment, Registration, Sent, Step};
-pub use model::{calldata, check_uri, key_id, project, replay};
+pub use model::{calldata, check_uri, key_id, project, registered_uri, replay};
 pub use target::{Planned, Target, Verdict, Wanted};
 pub use tensorseal_verifier_contract::chain::GasPrice;

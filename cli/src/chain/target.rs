@@ -133,6 +133,7 @@ impl Target {
             }
         };
         Ok(Deployment {
+            statement_id: vk.statement_id().to_string(),
             chain_id: self.chain_id(),
             verifier: format_address(verifier),
             verifier_bytes: contracts.verifier.runtime_bytes,
@@ -261,6 +262,7 @@ impl Target {
         let contracts = Contracts::of(vk)?;
         let at = |contract: &Contract| format_address(create2::address(&contract.initcode));
         Ok(Deployment {
+            statement_id: vk.statement_id().to_string(),
             chain_id: self.chain_id(),
             verifier: at(&Contract::verifier(&contracts)),
             verifier_bytes: contracts.verifier.runtime_bytes,

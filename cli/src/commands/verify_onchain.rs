@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     Outcome, Result,
     args::VerifyOnchain,
-    chain::{Deployment, Target, Verdict, Wanted, check_uri},
+    chain::{self, Deployment, Target, Verdict, Wanted, check_uri},
     pipeline::{self, KeyPaths, Proof, Vk},
     ui::{self, Table, Ui},
 };
@@ -17,7 +17,7 @@ use crate::{
 pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
     let paths = KeyPaths::in_folder(&args.keys);
     check_uri(&args.metadata_uri)?;
-    let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk))?;
+    let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk), args.expect.id)?;
     let proofs = args.proof.iter().map(|path| pipeline::read_proof(path));
     let proofs = proofs.collect::<Result<Vec<_>>>()?;
     let mut target = Target::open(&args.chain)?;
@@ -25,11 +25,14 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
     // On a chain a refused proof is only asked about.
     let dry = args.chain.dry_run || native.is_err() && target.chain_id().is_some();
     let wanted = Wanted {
-        registered: args.registry.then(|| args.metadata_uri.clone()),
+        registered: match args.registry {
+            true => Some(chain::registered_uri(&vk, &args.metadata_uri)?),
+            false => None,
+        },
         ..Wanted::default()
     };
     let deployed = match &args.deployment {
-        Some(path) => Deployment::read(path)?,
+        Some(path) => Deployment::read_of(path, &vk)?,
         None if dry => target.predicted(&vk, &wanted)?,
         None => ui.try_timed("deploying", || target.deploy(&vk, &wanted))?.0,
     };
@@ -50,7 +53,9 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
         Some(gas) => ui::thousands(gas),
     };
     let mut table = Table::new();
+    let statement_id = vk.statement_id().to_string();
     table
+        .row(["statement id", &statement_id])
         .row(["chain", &target.name()])
         .row(["verifier", &deployed.verifier])
         .row(["model key", &deployed.key]);
@@ -93,7 +98,7 @@ pub fn run(args: &VerifyOnchain, ui: &Ui) -> Result<Outcome> {
             "verify_gas": verdict.gas, "proofs": proofs.len(), "dry_run": dry,
             "transaction": verdict.transaction, "calldata_bytes": verdict.calldata_bytes,
             "verifier": deployed.verifier, "key": deployed.key, "registration": deployed.registration,
-            "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(),
+            "statement_id": statement_id, "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(),
             "chain": target.name(), "chain_id": target.chain_id(), "insecure": vk.insecure(),
         }),
         accepted,
@@ -133,14 +138,16 @@ fn compare(native: &Result<(), String>, verdict: &Verdict) -> (&'static str, Opt
 /// A refused proof that the contract could not be asked about.
 fn unasked(vk: &Vk, refused: &str, why: &str) -> Outcome {
     let mut table = Table::new();
+    let statement_id = vk.statement_id().to_string();
     table
+        .row(["statement id", &statement_id])
         .row(["native reason", refused])
         .row(["contract", &format!("not asked: {why}")]);
     Outcome {
         text: format!("REJECTED natively\n{}", table.render()),
         json: json!({
             "accepted": false, "reason": refused, "accepted_by_contract": null, "accepted_natively": false,
-            "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(), "insecure": vk.insecure(),
+            "statement_id": statement_id, "model": vk.model_name(), "model_id": vk.model_id(), "key_id": vk.key_id(), "insecure": vk.insecure(),
         }),
         accepted: false,
     }
