@@ -64,6 +64,9 @@ impl Outcome {
 pub fn main() -> ExitCode {
     let cli = args::Cli::parse();
     start_log(cli.verbose);
+    if !cli.no_import_limits {
+        pipeline::trial::arm();
+    }
     let ui = ui::Ui::new();
     match commands::run(&cli.command, &ui) {
         Ok(outcome) => {

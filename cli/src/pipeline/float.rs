@@ -15,7 +15,7 @@ use tensorseal_circuits::{
     },
 };
 
-use super::{Item, Model, compiled, files};
+use super::{Item, Model, compiled, files, trial};
 use crate::{
     CliError, Result,
     args::{Optimize, Quantization},
@@ -78,6 +78,7 @@ impl FloatModel {
     /// Imports an ONNX file.
     pub fn open(path: &Path, batch: usize) -> Result<Self> {
         let bytes = files::read_file(path)?;
+        trial::check(&path.display().to_string(), &bytes, batch)?;
         let options = ImportOptions { batch, name: None };
         let refused =
             |why: &dyn std::error::Error| CliError::Input(format!("{}: {why}", path.display()));
@@ -318,9 +319,7 @@ fn greatest(values: &[f32]) -> Option<usize> {
 
 /// Reads a file that holds, for each input of shape `[batch, ...]`, any number of batches.
 pub(super) fn load_items(specs: &[InputSpec], path: &Path) -> Result<Vec<Item>> {
-    // A missing file is told apart from an unusable one.
-    files::read_file(path)?;
-    quantize::inputs::load(path, specs).map_err(|why| CliError::Input(why.to_string()))
+    quantize::inputs::load(path, specs).map_err(files::input_error)
 }
 
 /// Single inputs joined to whole batches; a rest is left out.

@@ -9,6 +9,7 @@
 //! | [`scaling`] | families of networks that grow |
 //! | [`synthetic`] | a circuit of any size, measured |
 //! | [`machine`] | the machine that all this runs on |
+//! | [`trial`] | an import in a process of its own, with limits |
 //! | [`files`] | reading and writing, always whole files |
 
 pub mod compiled;
@@ -19,6 +20,7 @@ pub mod machine;
 pub mod proof;
 pub mod scaling;
 pub mod synthetic;
+pub mod trial;
 
 pub use compiled::{
     CompiledModel, Facts, LayerFacts, Model, check_inputs, digests, execute, facts, load_input,
