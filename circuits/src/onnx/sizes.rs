@@ -3,11 +3,11 @@
 //! Nodes are looked at in order. Each is inferred first with its data hidden, so that its shape is known and nothing is
 //! computed; only where that is in bounds, and all operands are constants, it is folded.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use tract_onnx::{
     pb::{ModelProto, NodeProto},
-    prelude::Tensor,
+    prelude::{DatumType, Tensor},
 };
 
 use super::{
@@ -67,10 +67,13 @@ const WITH_AXES: &[&str] = &[
 
 /// Refuses a model with a tensor beyond the limits, or with too many of them.
 pub(super) fn check(model: &ModelProto, inputs: &[Input]) -> Result<(), ImportError> {
-    let graph = parse::graph(model)?;
     let mut facts = parse::constants(model)?;
     let own = facts.values().map(elements).sum::<u128>();
-    let (mut all, mut folded) = (0, 0);
+    let mut budget = Budget {
+        all: 0,
+        folded: 0,
+        foldable: MAX_FOLDED.max(4 * own),
+    };
     for input in inputs {
         check_rows(input)?;
         let fact = Fact {
@@ -78,30 +81,43 @@ pub(super) fn check(model: &ModelProto, inputs: &[Input]) -> Result<(), ImportEr
             datum: Some(input.datum),
             value: None,
         };
-        all += elements(&fact);
+        budget.admit(&input.name, elements(&fact), false)?;
         facts.insert(input.name.clone(), fact);
     }
     let opset = parse::opset(model);
-    for proto in &graph.node {
-        let found = node(opset, proto, &facts)?;
-        for (name, fact) in found {
-            let (sum, limit) = if fact.value.is_some() {
-                (&mut folded, MAX_FOLDED.max(4 * own))
-            } else {
-                (&mut all, MAX_ALL)
-            };
-            *sum += elements(&fact);
-            if *sum > limit {
-                return Err(ImportError::TooMuch {
-                    tensor: name,
-                    elements: *sum,
-                    limit,
-                });
-            }
-            facts.insert(name, fact);
-        }
+    for proto in &parse::graph(model)?.node {
+        facts.extend(node(opset, proto, &facts, &mut budget)?);
     }
     Ok(())
+}
+
+/// Elements of the tensors so far.
+struct Budget {
+    /// Of those that depend on the input.
+    all: u128,
+    /// Of folded constants, and how many they may be.
+    folded: u128,
+    foldable: u128,
+}
+
+impl Budget {
+    fn admit(&mut self, tensor: &str, elements: u128, folds: bool) -> Result<(), ImportError> {
+        check_size(tensor, elements)?;
+        let (sum, limit) = if folds {
+            (&mut self.folded, self.foldable)
+        } else {
+            (&mut self.all, MAX_ALL)
+        };
+        *sum += elements;
+        if *sum > limit {
+            return Err(ImportError::TooMuch {
+                tensor: tensor.to_owned(),
+                elements: *sum,
+                limit,
+            });
+        }
+        Ok(())
+    }
 }
 
 fn elements(fact: &Fact) -> u128 {
@@ -131,6 +147,7 @@ fn node(
     opset: i64,
     proto: &NodeProto,
     facts: &HashMap<String, Fact>,
+    budget: &mut Budget,
 ) -> Result<HashMap<String, Fact>, ImportError> {
     let view = NodeView::new(proto);
     let mut operands: Vec<(&str, Fact)> = Vec::new();
@@ -140,20 +157,28 @@ fn node(
             None => return Ok(HashMap::new()),
         }
     }
-    check_operands(&view, &operands)?;
-    let folds = operands.iter().all(|(_, fact)| fact.value.is_some());
     let op = view.op();
-    if operands.is_empty() || SIZED_BY_FIRST.contains(&op.as_str()) {
+    if operands.is_empty() {
         return parse::infer_node(opset, proto, &operands);
     }
-    let mut hidden = operands.clone();
-    let data = hidden[0].0;
-    for (name, fact) in &mut hidden {
-        if *name == data {
-            fact.value = None;
-        }
+    if SIZED_BY_FIRST.contains(&op.as_str()) {
+        let Some(elements) = sized_by_first(&view, &operands)? else {
+            return Ok(HashMap::new());
+        };
+        budget.admit(view.output(0).unwrap_or_default(), elements, true)?;
+        return parse::infer_node(opset, proto, &operands);
     }
-    let shapes = parse::infer_node(opset, proto, &hidden)?;
+    check_operands(&view, &operands)?;
+    let folds = operands.iter().all(|(_, fact)| fact.value.is_some());
+    // The data may be an operand twice, and is hidden but once.
+    let (mut alone, mut hidden) = (proto.clone(), operands.clone());
+    let data = format!("{}\0data", operands[0].0);
+    if let Some(first) = alone.input.iter_mut().find(|name| !name.is_empty()) {
+        first.clone_from(&data);
+    }
+    hidden[0].0 = &data;
+    hidden[0].1.value = None;
+    let shapes = parse::infer_node(opset, &alone, &hidden)?;
     for (name, fact) in &shapes {
         let rank = fact.shape.as_ref().map_or(0, Vec::len);
         if rank > MAX_RANK {
@@ -161,6 +186,7 @@ fn node(
                 "tensor `{name}` has {rank} axes, more than {MAX_RANK}"
             )));
         }
+        budget.admit(name, elements(fact), folds)?;
     }
     // Where the shape does not follow without the data, neither is the data computed with.
     if folds && !shapes.is_empty() {
@@ -169,29 +195,34 @@ fn node(
     Ok(shapes)
 }
 
-/// Checks the numbers that operands give for sizes and axes.
+/// Elements that operands ask for; `None` where they are not known.
+fn sized_by_first(
+    node: &NodeView,
+    operands: &[(&str, Fact)],
+) -> Result<Option<u128>, ImportError> {
+    let numbers = |(_, fact): &(&str, Fact)| fact.value.as_deref().and_then(numbers);
+    let Some(numbers) = operands.iter().map(numbers).collect::<Option<Vec<_>>>() else {
+        return Ok(None);
+    };
+    let elements = match numbers.as_slice() {
+        [start, limit, delta] if node.op() == "Range" => match (&start[..], &limit[..], &delta[..]) {
+            (&[start], &[limit], &[delta]) => ((limit - start) / delta).abs(),
+            _ => f64::NAN,
+        },
+        _ => numbers[0].iter().map(|v| v.abs()).product(),
+    };
+    // A step of 0 gives no number, or an infinite one.
+    if elements.is_nan() {
+        return Err(node.form("its operands give no size"));
+    }
+    Ok(Some(elements as u128))
+}
+
+/// Checks the numbers that operands behind the first give for sizes and axes.
 fn check_operands(node: &NodeView, operands: &[(&str, Fact)]) -> Result<(), ImportError> {
     let op = node.op();
     let op = op.as_str();
-    let name = node.output(0).unwrap_or_default();
-    let value = |i: usize| operands.get(i).and_then(|(_, fact)| fact.value.as_deref());
-    if SIZED_BY_FIRST.contains(&op) {
-        let numbers = |i| value(i).and_then(numbers);
-        let (Some(first), scalar) = (numbers(0), |i| numbers(i).and_then(|v| v.first().copied()))
-        else {
-            return Ok(());
-        };
-        let elements = match (op, scalar(0), scalar(1), scalar(2)) {
-            ("Range", Some(start), Some(limit), Some(delta)) => ((limit - start) / delta).abs(),
-            _ => first.iter().map(|v| v.abs()).product(),
-        };
-        // A step of 0 gives no number, or an infinite one.
-        return if elements.is_nan() {
-            Err(node.form("its operands give no size"))
-        } else {
-            check_size(name, elements as u128)
-        };
-    }
+    let value = |i: usize| operands[i].1.value.as_deref();
     let limit = if SIZED.contains(&op) {
         MAX_ELEMENTS as f64
     } else if WITH_AXES.contains(&op) {
@@ -205,9 +236,6 @@ fn check_operands(node: &NodeView, operands: &[(&str, Fact)]) -> Result<(), Impo
         let Some(numbers) = value(i).filter(|_| is_whole).and_then(numbers) else {
             continue;
         };
-        if numbers.len() > MAX_RANK * 2 && op != "Pad" {
-            continue;
-        }
         if let Some(v) = numbers.iter().find(|v| v.abs() > limit) {
             return Err(node.form(format!(
                 "operand `{}` asks for {v}, out of reach (±{limit})",
@@ -219,6 +247,10 @@ fn check_operands(node: &NodeView, operands: &[(&str, Fact)]) -> Result<(), Impo
 }
 
 fn numbers(tensor: &Tensor) -> Option<Vec<f64>> {
+    let tensor = match tensor.datum_type() {
+        DatumType::TDim => tensor.cast_to::<i64>().ok()?,
+        _ => Cow::Borrowed(tensor),
+    };
     let cast = tensor.cast_to::<f64>().ok()?;
     let view = cast.to_plain_array_view::<f64>().ok()?;
     Some(view.iter().copied().collect())
