@@ -4,6 +4,7 @@ mod bad_input;
 mod digits;
 mod forest;
 mod golden;
+mod hostile;
 mod on_chain;
 mod provers;
 mod quantized;

@@ -6,6 +6,8 @@ use super::array::FREE_VALUES;
 
 /// Names that a message lists before it only counts.
 const LISTED: usize = 20;
+/// Characters of a name that it shows.
+const SHOWN: usize = 60;
 
 /// Why an input file was refused.
 #[derive(Debug, Error)]
@@ -105,7 +107,7 @@ fn listed(names: &[String]) -> String {
     let shown: Vec<String> = names
         .iter()
         .take(LISTED)
-        .map(|name| format!("`{name}`"))
+        .map(|name| format!("`{}`", name.chars().take(SHOWN).collect::<String>()))
         .collect();
     let more = match names.len().saturating_sub(LISTED) {
         0 => String::new(),

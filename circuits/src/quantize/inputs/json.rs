@@ -9,6 +9,9 @@ use super::array::Array;
 /// The key that stands for "all inputs, in order".
 const ALL: &str = "input_data";
 
+/// Characters of a message of the parser.
+const MAX_MESSAGE: usize = 200;
+
 /// What a file is at its top.
 #[derive(Debug)]
 pub(super) enum Top {
@@ -46,8 +49,10 @@ pub(super) fn named(bytes: &[u8], names: &[&str]) -> Result<Vec<Array>, String> 
 
 fn read<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], seed: S) -> Result<S::Value, String> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = seed.deserialize(&mut json).map_err(|e| e.to_string())?;
-    json.end().map_err(|e| e.to_string())?;
+    // A message may quote a string of the file, of any length.
+    let short = |e: serde_json::Error| e.to_string().chars().take(MAX_MESSAGE).collect::<String>();
+    let value = seed.deserialize(&mut json).map_err(short)?;
+    json.end().map_err(short)?;
     Ok(value)
 }
 

@@ -12,6 +12,8 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 const MAX_HEADER: usize = 1 << 16;
 /// Most axes, as NumPy has it.
 const MAX_AXES: usize = 64;
+/// Bytes of an element's type that a message shows.
+const MAX_DESCR: usize = 20;
 /// Bytes that are read and converted at a time; a multiple of every element's size.
 const CHUNK: usize = 1 << 16;
 
@@ -239,7 +241,7 @@ impl Element {
         element.filter(is_known).ok_or_else(|| {
             format!(
                 "its elements are of type `{}`; save it as float32, or another type of real numbers",
-                descr.escape_ascii()
+                descr[..descr.len().min(MAX_DESCR)].escape_ascii()
             )
         })
     }
