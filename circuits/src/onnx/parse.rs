@@ -1,9 +1,10 @@
 //! Decoding, shape inference and constant folding through `tract`, fenced off from panics.
 
 use std::{
+    cell::Cell,
     collections::{HashMap, HashSet},
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, LazyLock},
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
+    sync::{Arc, LazyLock, Once},
 };
 
 use tract_onnx::{
@@ -68,9 +69,26 @@ pub(super) struct Analysis {
     pub(super) inputs: Vec<Input>,
 }
 
-/// Runs code of a dependency; a panic becomes an error.
+thread_local! {
+    /// Whether this thread is within [`guarded`].
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs code of a dependency; a panic becomes an error, and is not printed.
 pub(super) fn guarded<T>(what: &str, f: impl FnOnce() -> T) -> Result<T, ImportError> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = take_hook();
+        set_hook(Box::new(move |info| {
+            if !GUARDED.get() {
+                print(info);
+            }
+        }));
+    });
+    let outer = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    GUARDED.set(outer);
+    result.map_err(|payload| {
         let message = payload
             .downcast_ref::<String>()
             .map(String::as_str)

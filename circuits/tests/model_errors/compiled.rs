@@ -27,7 +27,8 @@ fn linear(name: &str, shape: Shape, terms: Vec<Term>, table: Table) -> Node {
         shape,
         kind: Kind::Linear(Linear {
             terms,
-            bias: vec![0; shape.c],
+            // A model with more channels is refused whatever its bias.
+            bias: vec![0; shape.c.min(1 << 20)],
             requantize: false,
             pool: None,
             table,
@@ -300,5 +301,53 @@ fn pooling_windows_do_not_overflow() {
             full: kernel,
         });
         refused(&model(nodes));
+    }
+}
+
+/// The most memory held since the last call, in MiB, where the system tells (Linux).
+fn peak_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kb: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    std::fs::write("/proc/self/clear_refs", "5").ok()?;
+    Some(kb / 1024)
+}
+
+#[test]
+#[ignore = "slow: a minute"]
+fn slow_the_largest_models_are_planned_within_bounds() {
+    let raw = |s: Shape, op: Op| linear("y", s, vec![term(0, op)], Table::Raw);
+    let one = || sum_pool((1, 1), (1, 1), (0, 0, 0, 0));
+    let map = Op::Map {
+        out: (1, 1, 1),
+        entries: vec![(0, 0, 1)],
+    };
+    let dot = shape(1, 1, 1, 1);
+    let wide = |c: usize| model(vec![input(shape(1, c, 1, 1)), raw(dot, one())]);
+    let models = [
+        ("image", {
+            let s = shape(1, 1, 1024, 1023);
+            model(vec![input(s), raw(s, one())])
+        }),
+        ("batch", {
+            let s = shape(1 << 20, 1, 1, 1);
+            model(vec![input(s), raw(s, one())])
+        }),
+        ("channels", wide((1 << 23) - 8)),
+        ("channels of 8 lanes", wide((1 << 24) - 16)),
+        ("positions", model(vec![input(shape(1, 1, 1400, 1400)), raw(dot, map)])),
+        ("windows", {
+            let s = shape(1, 1, 45, 45);
+            let op = sum_pool((255, 255), (1, 1), (127, 127, 127, 127));
+            model(vec![input(s), raw(s, op)])
+        }),
+    ];
+    for (name, model) in &models {
+        let start = Instant::now();
+        peak_mib();
+        let planned = outcomes(model).iter().filter(|o| o.is_ok()).count();
+        let (took, mib) = (start.elapsed(), peak_mib());
+        println!("{name}: {planned} profiles, {took:?}, {mib:?} MiB");
+        assert!(mib.is_none_or(|mib| mib < 1024), "{name}: {mib:?} MiB");
     }
 }
