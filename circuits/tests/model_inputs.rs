@@ -152,7 +152,10 @@ fn every_type_of_numbers_and_both_orders_are_read() {
             .flat_map(|v| v.iter().rev().copied().collect::<Vec<u8>>())
             .collect();
         for (order, bytes) in [('<', little), ('>', &big)] {
-            let file = npy(&header(&format!("{order}{descr}"), "False", "(1, 2)"), bytes);
+            let file = npy(
+                &header(&format!("{order}{descr}"), "False", "(1, 2)"),
+                bytes,
+            );
             assert_eq!(read(&file, &one()).unwrap(), sample, "{order}{descr}");
         }
     };
@@ -163,12 +166,18 @@ fn every_type_of_numbers_and_both_orders_are_read() {
         both(&format!("{kind}1"), &[1, 2]);
         both(&format!("{kind}2"), &[1, 0, 2, 0]);
         both(&format!("{kind}4"), &[1, 0, 0, 0, 2, 0, 0, 0]);
-        both(&format!("{kind}8"), &[1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
+        both(
+            &format!("{kind}8"),
+            &[1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0],
+        );
     }
     let bools = npy(&header("|b1", "False", "(2,)"), &[1, 0]);
     assert_eq!(read(&bools, &one()).unwrap(), vec![vec![vec![1.0, 0.0]]]);
     // Python 2 wrote long integers, any writer may leave out the last comma, and keys come in any order.
-    let odd = npy("{ \"shape\" : (1L,2L),'fortran_order':False,'descr':'|u1'}", &[1, 2]);
+    let odd = npy(
+        "{ \"shape\" : (1L,2L),'fortran_order':False,'descr':'|u1'}",
+        &[1, 2],
+    );
     assert_eq!(read(&odd, &one()).unwrap(), sample);
     let spec = vec![InputSpec {
         name: "x".into(),
@@ -184,7 +193,13 @@ fn headers_that_hang_or_abort_a_reader_are_refused() {
     let nested = |open: &str| npy(&open.repeat(5_000), &[]);
     let mut long = b"\x93NUMPY\x02\x00".to_vec();
     long.extend(u32::MAX.to_le_bytes());
-    let mut refused = vec![nested("["), nested("("), nested("{"), nested("{'shape':("), long];
+    let mut refused = vec![
+        nested("["),
+        nested("("),
+        nested("{"),
+        nested("{'shape':("),
+        long,
+    ];
     for shape in [
         "(1099511627776,)",
         "(8589934592,)",
@@ -251,6 +266,22 @@ fn a_small_archive_does_not_unfold_into_all_memory() {
 }
 
 #[test]
+fn samples_of_one_value_are_counted() {
+    let count = (1 << 20) + 1;
+    let file = npy(
+        &header("|u1", "False", &format!("({count},)")),
+        &vec![7; count],
+    );
+    let mut inputs = one();
+    inputs[0].shape = vec![1];
+    let error = read(&file, &inputs).unwrap_err();
+    assert!(
+        matches!(error, InputError::TooManySamples { .. }),
+        "{error}"
+    );
+}
+
+#[test]
 fn arrays_that_no_input_names_are_not_read() {
     let mut zip = NpzWriter::new(Cursor::new(Vec::new()));
     zip.add_array("x", &array![[1.0f32, 2.0]]).unwrap();
@@ -271,10 +302,18 @@ fn arrays_that_no_input_names_are_not_read() {
 #[test]
 fn json_is_bounded_in_depth_and_says_each_name_once() {
     for text in ["[".repeat(100_000), "{\"x\":".repeat(100_000)] {
-        assert!(matches!(json(&text, &one()), Err(InputError::Format { .. })));
+        assert!(matches!(
+            json(&text, &one()),
+            Err(InputError::Format { .. })
+        ));
     }
     let twice = r#"{"x": [1, 2], "x": [3, 4]}"#;
-    assert!(json(twice, &one()).unwrap_err().to_string().contains("`x` twice"));
+    assert!(
+        json(twice, &one())
+            .unwrap_err()
+            .to_string()
+            .contains("`x` twice")
+    );
     let long = format!("[1, \"{}\"]", "a".repeat(100_000));
     assert!(json(&long, &one()).unwrap_err().to_string().len() < 1000);
 }

@@ -52,7 +52,11 @@ pub(super) fn check(model: &Model, profile: &Profile) -> Result<(), LayoutError>
             total += copies as u128 * rows(shape, shape.h * shape.w);
         }
     }
-    check_rows("activations", usize::try_from(total).unwrap_or(usize::MAX), profile)?;
+    check_rows(
+        "activations",
+        usize::try_from(total).unwrap_or(usize::MAX),
+        profile,
+    )?;
     let what = if steps > MAX_STEPS {
         "the windows of the model walk over more positions than can be laid out; make its kernels or its inputs smaller"
     } else if lookups > MAX_LOOKUPS {
@@ -96,6 +100,12 @@ fn walked(op: &Op, source: Shape, node: &Node, linear: &Linear) -> u128 {
     // Taps are sought along each axis, met with the positions of their plane, and weighted for each channel.
     product(&[kh, out.0])
         + product(&[kw, out.1])
-        + product(&[kh, kw, source.n, source.h.div_ceil(sy), source.w.div_ceil(sx)])
+        + product(&[
+            kh,
+            kw,
+            source.n,
+            source.h.div_ceil(sy),
+            source.w.div_ceil(sx),
+        ])
         + product(&[kh, kw, channels])
 }

@@ -117,19 +117,31 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), ImportError> {
     let elements = dims.iter().try_fold(1u128, |product, &d| {
         product.checked_mul(u128::try_from(d).ok()?)
     });
-    let elements =
-        elements.ok_or_else(|| failed(format!("has impossible dimensions {dims:?}")))?;
+    let elements = elements.ok_or_else(|| failed(format!("has impossible dimensions {dims:?}")))?;
     check_size(&tensor.name, elements)?;
     if !tensor.external_data.is_empty() {
         return Err(failed(
             "is stored outside the file; save the model as one file".into(),
         ));
     }
-    let bytes = tensor.raw_data.len();
-    let expected = element_size(tensor.data_type).map(|size| elements * size);
-    if bytes > 0 && expected.is_some_and(|expected| expected != bytes as u128) {
+    let Some(size) = element_size(tensor.data_type) else {
+        return Ok(());
+    };
+    // Elements stand as bytes, or in one of the lists.
+    let lists = [
+        tensor.float_data.len(),
+        tensor.int32_data.len(),
+        tensor.int64_data.len(),
+        tensor.double_data.len(),
+        tensor.uint64_data.len(),
+    ];
+    let (held, expected) = match tensor.raw_data.len() {
+        0 => (lists.into_iter().max().unwrap_or(0), elements),
+        bytes => (bytes, elements * size),
+    };
+    if held as u128 != expected {
         return Err(failed(format!(
-            "has dimensions {dims:?} and {bytes} bytes, which do not fit"
+            "has dimensions {dims:?} and other than {elements} elements; export the model again"
         )));
     }
     Ok(())

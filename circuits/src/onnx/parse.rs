@@ -10,7 +10,8 @@ use std::{
 use tract_onnx::{
     pb::{
         GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
-        ValueInfoProto, tensor_proto::DataType,
+        ValueInfoProto,
+        tensor_proto::DataType,
         tensor_shape_proto::{Dimension, dimension},
         type_proto,
     },

@@ -196,16 +196,14 @@ fn node(
 }
 
 /// Elements that operands ask for; `None` where they are not known.
-fn sized_by_first(
-    node: &NodeView,
-    operands: &[(&str, Fact)],
-) -> Result<Option<u128>, ImportError> {
+fn sized_by_first(node: &NodeView, operands: &[(&str, Fact)]) -> Result<Option<u128>, ImportError> {
     let numbers = |(_, fact): &(&str, Fact)| fact.value.as_deref().and_then(numbers);
     let Some(numbers) = operands.iter().map(numbers).collect::<Option<Vec<_>>>() else {
         return Ok(None);
     };
     let elements = match numbers.as_slice() {
-        [start, limit, delta] if node.op() == "Range" => match (&start[..], &limit[..], &delta[..]) {
+        [start, limit, delta] if node.op() == "Range" => match (&start[..], &limit[..], &delta[..])
+        {
             (&[start], &[limit], &[delta]) => ((limit - start) / delta).abs(),
             _ => f64::NAN,
         },
@@ -222,7 +220,6 @@ fn sized_by_first(
 fn check_operands(node: &NodeView, operands: &[(&str, Fact)]) -> Result<(), ImportError> {
     let op = node.op();
     let op = op.as_str();
-    let value = |i: usize| operands[i].1.value.as_deref();
     let limit = if SIZED.contains(&op) {
         MAX_ELEMENTS as f64
     } else if WITH_AXES.contains(&op) {
@@ -230,16 +227,15 @@ fn check_operands(node: &NodeView, operands: &[(&str, Fact)]) -> Result<(), Impo
     } else {
         return Ok(());
     };
-    for i in 1..operands.len() {
-        let fact = &operands[i].1;
+    for (name, fact) in operands.iter().skip(1) {
         let is_whole = fact.datum.is_some_and(|d| d.is_integer() || d.is_tdim());
-        let Some(numbers) = value(i).filter(|_| is_whole).and_then(numbers) else {
+        let value = fact.value.as_deref().filter(|_| is_whole);
+        let Some(numbers) = value.and_then(numbers) else {
             continue;
         };
         if let Some(v) = numbers.iter().find(|v| v.abs() > limit) {
             return Err(node.form(format!(
-                "operand `{}` asks for {v}, out of reach (±{limit})",
-                operands[i].0
+                "operand `{name}` asks for {v}, out of reach (±{limit})"
             )));
         }
     }

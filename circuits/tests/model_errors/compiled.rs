@@ -44,7 +44,11 @@ fn term(source: usize, op: Op) -> Term {
     }
 }
 
-fn sum_pool(kernel: (usize, usize), stride: (usize, usize), pads: (usize, usize, usize, usize)) -> Op {
+fn sum_pool(
+    kernel: (usize, usize),
+    stride: (usize, usize),
+    pads: (usize, usize, usize, usize),
+) -> Op {
     Op::SumPool(SumPool {
         channels: 1,
         kernel,
@@ -138,7 +142,12 @@ fn shapes_beyond_the_rows_are_refused_before_any_is_planned() {
     ] {
         let plain = model(vec![
             input(s),
-            linear("y", s, vec![term(0, sum_pool((1, 1), (1, 1), (0, 0, 0, 0)))], Table::Raw),
+            linear(
+                "y",
+                s,
+                vec![term(0, sum_pool((1, 1), (1, 1), (0, 0, 0, 0)))],
+                Table::Raw,
+            ),
         ]);
         refused(&plain);
         let small = shape(1, 1, 1, 1);
@@ -146,7 +155,10 @@ fn shapes_beyond_the_rows_are_refused_before_any_is_planned() {
             out: (s.c, s.h, s.w),
             entries: Vec::new(),
         };
-        let mapped = model(vec![input(small), linear("y", s, vec![term(0, map)], Table::Raw)]);
+        let mapped = model(vec![
+            input(small),
+            linear("y", s, vec![term(0, map)], Table::Raw),
+        ]);
         if s.n == 1 && s.c == 1 {
             refused(&mapped);
         }
@@ -168,7 +180,9 @@ fn shapes_beyond_the_rows_are_refused_before_any_is_planned() {
             continue;
         }
         assert!(
-            message.contains(&format!("{rows} rows of activations, more than the 2097152")),
+            message.contains(&format!(
+                "{rows} rows of activations, more than the 2097152"
+            )),
             "{message}"
         );
     }
@@ -183,7 +197,12 @@ fn pads_and_windows_beyond_reach_are_refused() {
         conv((1, 1), (1, 1), (0, 0, 0, usize::MAX)),
         sum_pool((1 << 16, 1 << 16), (1, 1), (1 << 16, 1 << 16, 0, 0)),
     ] {
-        let out = [shape(1, 1, huge + 4, 4), shape(1, 1, 5, 5), shape(1, 1, 1, 1), one];
+        let out = [
+            shape(1, 1, huge + 4, 4),
+            shape(1, 1, 5, 5),
+            shape(1, 1, 1, 1),
+            one,
+        ];
         for out in out {
             refused(&model(vec![
                 input(one),
@@ -199,7 +218,10 @@ fn pads_and_windows_beyond_reach_are_refused() {
         linear(
             "y",
             s,
-            vec![term(0, sum_pool((kernel, kernel), (1, 1), (127, 127, 127, 127)))],
+            vec![term(
+                0,
+                sum_pool((kernel, kernel), (1, 1), (127, 127, 127, 127)),
+            )],
             Table::Raw,
         ),
     ]));
@@ -251,7 +273,12 @@ fn ranges_do_not_overflow() {
     ] {
         let mut nodes = vec![
             input(s),
-            linear("y", s, vec![term(0, conv((1, 1), (1, 1), (0, 0, 0, 0)))], Table::Raw),
+            linear(
+                "y",
+                s,
+                vec![term(0, conv((1, 1), (1, 1), (0, 0, 0, 0)))],
+                Table::Raw,
+            ),
         ];
         nodes[0].kind = Kind::Input { lo, hi };
         for message in refused(&model(nodes)) {
@@ -289,8 +316,18 @@ fn pooling_windows_do_not_overflow() {
     for kernel in [(1 << 40, 1 << 40), (usize::MAX, 2), (0, 1), (1 << 17, 1)] {
         let mut nodes = vec![
             input(s),
-            linear("p", s, vec![term(0, conv((1, 1), (1, 1), (0, 0, 0, 0)))], Table::Identity),
-            linear("y", s, vec![term(1, conv((1, 1), (1, 1), (0, 0, 0, 0)))], Table::Raw),
+            linear(
+                "p",
+                s,
+                vec![term(0, conv((1, 1), (1, 1), (0, 0, 0, 0)))],
+                Table::Identity,
+            ),
+            linear(
+                "y",
+                s,
+                vec![term(1, conv((1, 1), (1, 1), (0, 0, 0, 0)))],
+                Table::Raw,
+            ),
         ];
         let Kind::Linear(linear) = &mut nodes[1].kind else {
             unreachable!("it is linear")
@@ -335,7 +372,10 @@ fn slow_the_largest_models_are_planned_within_bounds() {
         }),
         ("channels", wide((1 << 23) - 8)),
         ("channels of 8 lanes", wide((1 << 24) - 16)),
-        ("positions", model(vec![input(shape(1, 1, 1400, 1400)), raw(dot, map)])),
+        (
+            "positions",
+            model(vec![input(shape(1, 1, 1400, 1400)), raw(dot, map)]),
+        ),
         ("windows", {
             let s = shape(1, 1, 45, 45);
             let op = sum_pool((255, 255), (1, 1), (127, 127, 127, 127));

@@ -91,14 +91,18 @@ fn constants_do_not_unfold_into_all_memory() {
         let models = [
             one().ints("p", &[0, size]).node("Pad", &["w", "p"], "c"),
             one().ints("n", &[size]).node("Expand", &["w", "n"], "c"),
-            one().ints("n", &[half, half]).node("Expand", &["w", "n"], "c"),
-            one().ints("n", &[size]).node("Tile", &["w", "n"], "c"),
-            one().ints("n", &[size]).node("ConstantOfShape", &["n"], "c"),
             one()
-                .scalar("a", 0)
-                .scalar("b", size)
-                .scalar("d", 1)
-                .node("Range", &["a", "b", "d"], "c"),
+                .ints("n", &[half, half])
+                .node("Expand", &["w", "n"], "c"),
+            one().ints("n", &[size]).node("Tile", &["w", "n"], "c"),
+            one()
+                .ints("n", &[size])
+                .node("ConstantOfShape", &["n"], "c"),
+            one().scalar("a", 0).scalar("b", size).scalar("d", 1).node(
+                "Range",
+                &["a", "b", "d"],
+                "c",
+            ),
             one()
                 .ints("i", &[0])
                 .scalar("n", size)
@@ -260,7 +264,7 @@ fn tensors_hold_what_they_say() {
         name: "c".into(),
         dims,
         data_type: DataType::Float as i32,
-        raw_data: raw_data.into(),
+        raw_data,
         ..TensorProto::default()
     };
     let constant = |tensor: TensorProto| {

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::array::FREE_VALUES;
+use super::{MAX_SAMPLES, array::FREE_VALUES};
 
 /// Names that a message lists before it only counts.
 const LISTED: usize = 20;
@@ -39,7 +39,10 @@ pub enum InputError {
         path: String,
     },
     /// An input without an array.
-    #[error("`{path}` holds no array for input `{input}`; it holds {}", listed(found))]
+    #[error(
+        "`{path}` holds no array for input `{input}`; it holds {}",
+        listed(found)
+    )]
     Missing {
         /// Its path.
         path: String,
@@ -86,6 +89,14 @@ pub enum InputError {
         /// Samples of the first input.
         expected: usize,
         /// Samples of this one.
+        got: usize,
+    },
+    /// More samples than can be told apart in memory.
+    #[error("`{path}` holds {got} samples, more than {MAX_SAMPLES}; split it")]
+    TooManySamples {
+        /// Its path.
+        path: String,
+        /// Its samples.
         got: usize,
     },
     /// A value that is no number.

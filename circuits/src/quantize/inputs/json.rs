@@ -32,7 +32,14 @@ pub(super) fn unnamed(bytes: &[u8], within: bool, inputs: usize) -> Result<Vec<A
     if within {
         let mut found = vec![Vec::new()];
         let pick = |key: &str| (key == ALL).then_some(0);
-        read(bytes, Fields { pick, seed: all, found: &mut found })?;
+        read(
+            bytes,
+            Fields {
+                pick,
+                seed: all,
+                found: &mut found,
+            },
+        )?;
         Ok(found.swap_remove(0))
     } else {
         read(bytes, all)
@@ -43,7 +50,14 @@ pub(super) fn unnamed(bytes: &[u8], within: bool, inputs: usize) -> Result<Vec<A
 pub(super) fn named(bytes: &[u8], names: &[&str]) -> Result<Vec<Array>, String> {
     let mut found: Vec<Array> = names.iter().map(|_| Array::default()).collect();
     let pick = |key: &str| names.iter().position(|name| *name == key);
-    read(bytes, Fields { pick, seed: Whole, found: &mut found })?;
+    read(
+        bytes,
+        Fields {
+            pick,
+            seed: Whole,
+            found: &mut found,
+        },
+    )?;
     Ok(found)
 }
 
@@ -221,7 +235,11 @@ impl<'de> Visitor<'de> for Level<'_> {
         });
         let mut count = 0;
         loop {
-            let shape = if count == 0 { self.shape.as_deref_mut() } else { None };
+            let shape = if count == 0 {
+                self.shape.as_deref_mut()
+            } else {
+                None
+            };
             let level = Level {
                 values: self.values,
                 shape,

@@ -19,6 +19,9 @@ use crate::graph::Graph;
 /// One row-major array for each model input, batch included.
 pub type Sample = Vec<Vec<f32>>;
 
+/// Samples of a file: each has vectors of its own, which may be far larger than what they hold.
+const MAX_SAMPLES: usize = 1 << 20;
+
 /// An input as a file has to fill it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputSpec {
@@ -79,8 +82,14 @@ pub fn parse(
         "npz" => {
             let mut npz = file.npz()?;
             let names = npz.names();
-            let read = |at: usize| npz.read(at).map_err(|e| file.refused(".npz", &names[at], e));
-            file.select(&names, inputs)?.into_iter().map(read).collect::<Result<_, _>>()?
+            let read = |at: usize| {
+                npz.read(at)
+                    .map_err(|e| file.refused(".npz", &names[at], e))
+            };
+            file.select(&names, inputs)?
+                .into_iter()
+                .map(read)
+                .collect::<Result<_, _>>()?
         }
         "npy" => {
             let array = npy::read(bytes, bytes.len() as u64, bytes.len() as u64);
@@ -209,6 +218,9 @@ impl<'a> File<'a> {
                 });
             }
             let got = array.values.len() / expected;
+            if got > MAX_SAMPLES {
+                return Err(InputError::TooManySamples { path: path(), got });
+            }
             let expected = *samples.get_or_insert(got);
             if got != expected {
                 return Err(InputError::Samples {

@@ -23,7 +23,8 @@ pub(super) fn read(mut source: impl Read, bytes: u64, limit: u64) -> Result<Arra
     let mut start = [0; 8];
     source.read_exact(&mut start).map_err(cut)?;
     if &start[..6] != MAGIC {
-        return Err("it does not begin as a NumPy array; write it with numpy.save".to_owned())?;
+        let reason = "it does not begin as a NumPy array; write it with numpy.save";
+        return Err(Refused::Format(reason.into()));
     }
     let mut length = [0; 4];
     let width = match start[6] {
@@ -117,8 +118,8 @@ impl Header {
         // A compressed file is checked against its sum at its end, and ends nowhere else.
         match source.read(&mut [0]) {
             Ok(0) => {}
-            Ok(_) => return Err("bytes follow the last element".to_owned())?,
-            Err(e) => return Err(format!("{e}; the file is damaged"))?,
+            Ok(_) => return Err(Refused::Format("bytes follow the last element".into())),
+            Err(e) => return Err(Refused::Format(format!("{e}; the file is damaged"))),
         }
         if self.fortran && self.shape.len() > 1 {
             let array = ArrayD::from_shape_vec(IxDyn(&self.shape).f(), out)
@@ -225,7 +226,11 @@ struct Element {
 impl Element {
     fn parse(descr: &[u8]) -> Result<Self, String> {
         let element = match *descr {
-            [order @ (b'<' | b'>' | b'|' | b'='), kind, size @ b'1'..=b'8'] => Some(Element {
+            [
+                order @ (b'<' | b'>' | b'|' | b'='),
+                kind,
+                size @ b'1'..=b'8',
+            ] => Some(Element {
                 kind,
                 size: usize::from(size - b'0'),
                 big_endian: order == b'>' || (order == b'=' && cfg!(target_endian = "big")),
