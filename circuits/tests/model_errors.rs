@@ -1,5 +1,9 @@
 //! What the importer refuses, and that it never panics.
 
+#[path = "model_errors/compiled.rs"]
+mod compiled;
+#[path = "model_errors/hostile.rs"]
+mod hostile;
 mod model_support;
 
 use model_support::Onnx;

@@ -28,6 +28,9 @@ pub struct Cli {
     /// Tell on stderr what is done, with times, sizes and files; repeat for more, from the third on of other libraries too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Import ONNX models without limits on memory and time: for large models from a source that you trust
+    #[arg(long, global = true)]
+    pub no_import_limits: bool,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -70,6 +73,17 @@ pub enum Command {
     Demo(Demo),
     /// The devices that proofs can be computed on, and why others cannot be used
     Devices,
+    /// Import a model from stdin and do nothing with it
+    #[command(hide = true)]
+    TrialImport(TrialImport),
+}
+
+/// The flags of `trial-import`.
+#[derive(Debug, Args)]
+pub struct TrialImport {
+    /// Items of a batch
+    #[arg(long)]
+    pub batch: usize,
 }
 
 /// What the layout planner minimizes.

@@ -73,6 +73,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(why) => return usage(&why),
     };
+    if !cli.no_import_limits {
+        pipeline::trial::arm();
+    }
     let ui = ui::Ui::new();
     start_log(cli.verbose, &ui);
     match commands::run(&cli.command, &ui) {

@@ -5,6 +5,7 @@ mod command_line;
 mod digits;
 mod forest;
 mod golden;
+mod hostile;
 mod on_chain;
 mod outputs;
 mod provers;

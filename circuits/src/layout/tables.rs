@@ -93,7 +93,8 @@ impl Tables {
         let mut row = 1 + self.limb_rows;
         for (function, lo, hi) in &self.functions {
             self.starts.push(row);
-            let span = usize::try_from(hi - lo + 1).unwrap_or(usize::MAX);
+            let span = usize::try_from(hi.abs_diff(*lo)).unwrap_or(usize::MAX);
+            let span = span.saturating_add(1);
             if span > 1 << 24 {
                 return Err(LayoutError::TableTooLarge {
                     function: function.describe(model),

@@ -121,6 +121,30 @@ pub enum ImportError {
         /// The largest size accepted.
         limit: usize,
     },
+    /// Tensors that are within limits one by one, and beyond them together.
+    #[error(
+        "the tensors up to `{tensor}` have {elements} elements, more than the limit of {limit} for all of them; lower --batch or the input size"
+    )]
+    TooMuch {
+        /// Tensor name.
+        tensor: String,
+        /// Elements so far.
+        elements: u128,
+        /// The most that are accepted.
+        limit: u128,
+    },
+    /// An input that no circuit has rows for.
+    #[error(
+        "input `{input}` takes {rows} rows of a circuit at least, more than the limit of {limit}; lower --batch or the input size"
+    )]
+    TooManyRows {
+        /// Input name.
+        input: String,
+        /// Rows.
+        rows: u128,
+        /// The most that are accepted.
+        limit: u128,
+    },
     /// The batch size is 0.
     #[error("the batch size must be at least 1")]
     EmptyBatch,

@@ -1,6 +1,6 @@
 //! One file per command: library calls, then what to say about them.
 
-use crate::{Outcome, Result, args::Command, ui::Ui};
+use crate::{Outcome, Result, args::Command, pipeline::trial, ui::Ui};
 
 pub mod bench;
 pub mod calibrate;
@@ -43,5 +43,6 @@ pub fn run(command: &Command, ui: &Ui) -> Result<Outcome> {
         Command::Bench(args) => bench::run(args, ui),
         Command::Demo(args) => demo::run(args, ui),
         Command::Devices => Ok(devices::run()),
+        Command::TrialImport(args) => trial::run(args.batch).map(|()| Outcome::new("", ())),
     }
 }

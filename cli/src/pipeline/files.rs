@@ -7,8 +7,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use ndarray::ArrayD;
-use ndarray_npy::NpzReader;
+use tensorseal_circuits::quantize::inputs::{self, InputError};
 use tensorseal_prover::{
     artifact::{self, Artifact, ArtifactError, Flags, Kind},
     mapped::Mapped,
@@ -163,12 +162,15 @@ pub fn read_header(path: &Path) -> Result<Header> {
 
 /// The array `label` of an `.npz` file.
 pub fn read_labels(path: &Path) -> Result<Vec<i64>> {
-    let failed =
-        |why: &dyn std::error::Error| CliError::Input(format!("{}: labels: {why}", path.display()));
-    let mut archive =
-        NpzReader::new(io::Cursor::new(read_file(path)?)).map_err(|why| failed(&why))?;
-    let labels: ArrayD<i64> = archive.by_name("label").map_err(|why| failed(&why))?;
-    Ok(labels.into_iter().collect())
+    inputs::labels(path).map_err(input_error)
+}
+
+/// A missing file is told apart from an unusable one.
+pub(super) fn input_error(why: InputError) -> CliError {
+    match why {
+        InputError::Io { .. } => CliError::System(why.to_string()),
+        _ => CliError::Input(why.to_string()),
+    }
 }
 
 /// The highest peak that [`reset_peak_memory`] has wiped out, in kB.

@@ -16,7 +16,7 @@ use tensorseal_circuits::{
     },
 };
 
-use super::{Item, Model, compiled, files, kinds};
+use super::{Item, Model, compiled, files, kinds, trial};
 use crate::{
     CliError, Result,
     args::{Optimize, Quantization},
@@ -82,6 +82,7 @@ impl FloatModel {
     pub fn open(path: &Path, batch: usize) -> Result<Self> {
         let bytes = files::read_file(path)?;
         kinds::expect_onnx(path, &bytes)?;
+        trial::check(&path.display().to_string(), &bytes, batch)?;
         let options = ImportOptions { batch, name: None };
         let refused =
             |why: &dyn std::error::Error| CliError::Input(format!("{}: {why}", path.display()));
@@ -348,10 +349,8 @@ fn greatest(values: &[f32]) -> Option<usize> {
 }
 
 /// Reads a file that holds, for each input of shape `[batch, ...]`, any number of batches.
-fn load_items(specs: &[InputSpec], path: &Path) -> Result<Vec<Item>> {
-    // A missing file is told apart from an unusable one.
-    files::read_file(path)?;
-    quantize::inputs::load(path, specs).map_err(|why| CliError::Input(why.to_string()))
+pub(super) fn load_items(specs: &[InputSpec], path: &Path) -> Result<Vec<Item>> {
+    quantize::inputs::load(path, specs).map_err(files::input_error)
 }
 
 /// A file's name as a model's: what no name can have becomes `_`.

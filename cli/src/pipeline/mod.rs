@@ -12,6 +12,7 @@
 //! | [`machine`] | the machine that all this runs on |
 //! | [`kinds`] | what a file is that was given in place of another |
 //! | [`outputs`] | what a command may write over |
+//! | [`trial`] | an import in a process of its own, with limits |
 //! | [`files`] | reading and writing, always whole files |
 
 pub mod compiled;
@@ -25,6 +26,7 @@ pub mod proof;
 pub mod scaling;
 pub mod statement;
 pub mod synthetic;
+pub mod trial;
 
 pub use compiled::{
     CompiledModel, Facts, LayerFacts, Model, check_inputs, digests, execute, facts, load_input,
