@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Write},
+    io,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -12,6 +12,7 @@ use ndarray_npy::NpzReader;
 use tensorseal_prover::{
     artifact::{self, Artifact, ArtifactError, Flags, Kind},
     mapped::Mapped,
+    output::{self, OutputError},
 };
 
 use crate::{CliError, Result};
@@ -41,23 +42,9 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-/// Writes a file that appears only when all of it is on disk; its length.
+/// Writes a file, as [`output`] says; its length.
 pub fn write_file(path: &Path, content: &[u8]) -> Result<u64> {
-    let failed =
-        |why: io::Error| CliError::System(format!("{}: cannot be written: {why}", path.display()));
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".tensorseal-");
-    // The default is for secrets, readable by its owner alone; the system still applies umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
-    file.write_all(content).map_err(failed)?;
-    file.persist(path).map_err(|why| failed(why.error))?;
-    Ok(content.len() as u64)
+    output::write(path, &[content]).map_err(output_error)
 }
 
 /// Makes a folder, and those above it.
@@ -76,12 +63,13 @@ pub fn map_artifact(path: &Path, kind: Kind) -> Result<Artifact> {
     artifact::map(path, kind).map_err(artifact_error)
 }
 
-/// Writes an artifact; the size of the file.
+/// Writes an artifact; its size.
 pub fn write_artifact(path: &Path, kind: Kind, insecure: bool, payload: &[u8]) -> Result<u64> {
-    artifact::write(path, kind, Flags { insecure }, payload).map_err(artifact_error)?;
-    fs::metadata(path)
-        .map(|file| file.len())
-        .map_err(|why| CliError::system(path.display(), why))
+    artifact::write(path, kind, Flags { insecure }, payload).map_err(output_error)
+}
+
+fn output_error(why: OutputError) -> CliError {
+    CliError::System(why.to_string())
 }
 
 /// Files that are missing or unreadable are the surroundings' fault, others the input's.
@@ -164,14 +152,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_or_not_at_all() {
+    fn what_cannot_be_written_is_the_systems_fault() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        assert_eq!(write_file(&path, b"one").unwrap(), 3);
-        assert_eq!(write_file(&path, b"three").unwrap(), 5);
-        assert_eq!(read_file(&path).unwrap(), b"three");
-        assert!(write_file(&folder.path().join("no/b"), b"").is_err());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        for path in [folder.path().join("no/b"), folder.path().to_owned()] {
+            let failure = write_file(&path, b"").unwrap_err();
+            assert_eq!(failure.exit_code(), crate::error::EXIT_SYSTEM);
+            assert!(failure.to_string().contains("cannot be written"), "{failure}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tensorseal_circuits::{
 };
 use tensorseal_prover::{
     self as prover, ProvingKey, SrsError, VerifyingKey,
-    artifact::{ArtifactError, Kind},
+    artifact::{Artifact, ArtifactError, Kind},
     fast::{self, BackendClock, ColumnWitness, PlanSummary, Processor, Prover, Values},
     gpu::{self, FoundDevice},
     mapped::Mapped,
@@ -79,6 +79,17 @@ pub fn read_srs(path: &Path, k: Option<u32>) -> Result<Srs> {
         SrsError::Artifact(why) => files::artifact_error(why),
         why => CliError::input(path.display(), why),
     })
+}
+
+/// Checks every point of a reference string, as `import_srs` does; `read_srs` looks at each by itself only.
+pub fn check_srs(srs: &Srs) -> Result<()> {
+    let checked = srs.0.check(OsRng);
+    checked.map_err(|why| CliError::input("the reference string", why))
+}
+
+/// Checks that nothing in the environment changes keys.
+pub fn check_environment() -> Result<()> {
+    prover::check_environment().map_err(|why| CliError::System(why.to_string()))
 }
 
 /// A reference string from a ceremony, checked.
@@ -400,7 +411,7 @@ pub fn write_vk(path: &Path, keys: &Keys) -> Result<u64> {
 
 /// Reads a proving key, which must be this model's; its file stays mapped.
 pub fn read_pk(path: &Path, compiled: &CompiledModel) -> Result<Pk> {
-    let payload = files::map_artifact(path, Kind::ProvingKey)?.payload;
+    let Artifact { payload, flags, .. } = files::map_artifact(path, Kind::ProvingKey)?;
     let (info, key) = KeyInfo::take(&payload, path)?;
     if info != KeyInfo::new(compiled) {
         return Err(CliError::Input(format!(
@@ -414,12 +425,14 @@ pub fn read_pk(path: &Path, compiled: &CompiledModel) -> Result<Pk> {
     }
     let key = ProvingKey::from_bytes::<ModelCircuit>(info.profile, &payload.slice_ref(key))
         .map_err(|why| CliError::input(path.display(), why))?;
+    let marks = key.vk().check_flags(flags, path);
+    marks.map_err(files::artifact_error)?;
     Ok(Pk { info, key })
 }
 
 /// Reads a verifying key.
 pub fn read_vk(path: &Path) -> Result<Vk> {
-    let payload = files::read_artifact(path, Kind::VerifyingKey)?.payload;
+    let Artifact { payload, flags, .. } = files::read_artifact(path, Kind::VerifyingKey)?;
     let (info, key) = KeyInfo::take(&payload, path)?;
     if Profile::by_name(&info.profile.name()) != Some(info.profile) {
         return Err(CliError::Input(format!(
@@ -429,6 +442,8 @@ pub fn read_vk(path: &Path) -> Result<Vk> {
     }
     let key = VerifyingKey::from_bytes::<ModelCircuit>(info.profile, key)
         .map_err(|why| CliError::input(path.display(), why))?;
+    key.check_flags(flags, path)
+        .map_err(files::artifact_error)?;
     for public in &info.public {
         let (rows, fold) = (key.instance_rows(), info.profile.fold);
         let exists = |&(column, row): &(u32, u32)| {
@@ -610,9 +625,10 @@ pub fn prove_plain(compiled: &CompiledModel, pk: &Pk, srs: &Srs, item: &Item) ->
 }
 
 /// How the fast prover would go about a model's constraints.
-pub fn prover_plan(compiled: &CompiledModel, memory_mib: u32) -> PlanSummary {
+pub fn prover_plan(compiled: &CompiledModel, memory_mib: u32) -> Result<PlanSummary> {
     let layout = &compiled.layout;
     fast::describe::<ModelCircuit>(layout.profile, layout.k, (memory_mib as usize) << 20)
+        .map_err(|why| proving_failed(compiled, &why))
 }
 
 /// Checks a proof; the reason where it is rejected.
