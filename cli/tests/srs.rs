@@ -154,9 +154,9 @@ fn a_hostile_srs_or_key_gives_no_proof() {
         basis[64 * 3..end].fill(0);
     });
     folder.write("hidden.seal", &hidden);
-    // One row of thousands is wrong: the generator, (1, 2).
+    // One row of a thousand is wrong: the generator, (1, 2).
     let one_row = with_lagrange(&honest, |basis| {
-        let point = &mut basis[64 * 4321..][..64];
+        let point = &mut basis[64 * 321..][..64];
         point.fill(0);
         (point[31], point[63]) = (1, 2);
     });

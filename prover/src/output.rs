@@ -60,7 +60,7 @@ pub fn write(path: &Path, parts: &[&[u8]]) -> Result<u64, OutputError> {
             .append(true)
             .open(at)
             .and_then(|stream| write_all(stream, parts)),
-        Destination::Standard(name) if name == "1" => write_all(io::stdout().lock(), parts),
+        Destination::Standard("1") => write_all(io::stdout().lock(), parts),
         Destination::Standard(_) => write_all(io::stderr().lock(), parts),
     }
     .map_err(failed)?;

@@ -1,8 +1,7 @@
 //! Reading and writing files: errors that name the file, and no half-written output.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -157,7 +156,10 @@ mod tests {
         for path in [folder.path().join("no/b"), folder.path().to_owned()] {
             let failure = write_file(&path, b"").unwrap_err();
             assert_eq!(failure.exit_code(), crate::error::EXIT_SYSTEM);
-            assert!(failure.to_string().contains("cannot be written"), "{failure}");
+            assert!(
+                failure.to_string().contains("cannot be written"),
+                "{failure}"
+            );
         }
     }
 

@@ -215,11 +215,7 @@ impl<'k> Prover<'k> {
             alone: &alone,
             plan: &plan,
         })?;
-        Ok(Self {
-            pk,
-            fixed,
-            backend,
-        })
+        Ok(Self { pk, fixed, backend })
     }
 
     pub(crate) fn pk(&self) -> &'k ProvingKey {

@@ -134,7 +134,9 @@ impl CompactColumn {
         };
         match column.is_shortest(n) {
             true => Ok(column),
-            false => Err(reader.invalid(bytes.len(), "fixed column, in a longer form than it needs")),
+            false => {
+                Err(reader.invalid(bytes.len(), "fixed column, in a longer form than it needs"))
+            }
         }
     }
 

@@ -107,7 +107,8 @@ pub enum ProveError {
     /// The finished proof does not verify, and is not given out.
     #[error(
         "the proof does not verify ({why}) and is thrown away: the key or the SRS is damaged or made to mislead; make the \
-         keys again from an SRS that you trust{}", device_hint(processor)
+         keys again from an SRS that you trust{}",
+        device_hint(processor)
     )]
     Rejected {
         /// What computed the proof.

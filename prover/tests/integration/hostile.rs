@@ -93,7 +93,9 @@ fn a_basis_of_chosen_rows_is_refused() {
         ),
         "{refused}"
     );
-    let refused = Srs::from_bytes(&with_points(&srs, |powers, _| set(powers, 9, G1::identity())));
+    let refused = Srs::from_bytes(&with_points(&srs, |powers, _| {
+        set(powers, 9, G1::identity())
+    }));
     assert!(
         matches!(
             refused,
@@ -115,10 +117,7 @@ fn a_basis_of_chosen_rows_is_refused() {
     let hostile = Srs::from_bytes(&hostile).unwrap();
     for refused in proved(&hostile, &pk, &toy) {
         assert!(
-            matches!(
-                refused,
-                Err(ProveError::Srs(SrsError::Inconsistent { .. }))
-            ),
+            matches!(refused, Err(ProveError::Srs(SrsError::Inconsistent { .. }))),
             "{refused:?}"
         );
     }
@@ -203,7 +202,8 @@ fn a_changed_key_gives_no_proof() {
             for outcome in &outcomes {
                 assert!(outcome.is_err(), "byte {at}");
             }
-            let rejected = |outcome: &Result<_, _>| matches!(outcome, Err(ProveError::Rejected { .. }));
+            let rejected =
+                |outcome: &Result<_, _>| matches!(outcome, Err(ProveError::Rejected { .. }));
             Some(outcomes.iter().all(rejected))
         })
         .collect();
