@@ -5,10 +5,11 @@ use super::copies::with_copies;
 use super::hash::{self, HashProgram};
 use super::path::Monomial;
 use super::planner::Planner;
+use super::public::check_public;
 use super::rows::{Activation, FixedColumns};
 use super::tables::Tables;
 use super::{Layout, Shown, Stats, Tensor, Visibility};
-use crate::model::Model;
+use crate::model::{Model, Port};
 use crate::profile::{LIMB_BITS, Profile, boundary, fixed};
 use crate::quantize;
 
@@ -67,6 +68,14 @@ pub enum LayoutError {
     /// Interval analysis failed.
     #[error(transparent)]
     Bounds(#[from] quantize::BoundsError),
+    /// An invariant of the planner does not hold: a defect of ours, found before there are keys.
+    #[error("the layout is inconsistent at `{node}`: {what}; please report this model")]
+    Broken {
+        /// The node, or the part of the circuit.
+        node: String,
+        /// What does not hold.
+        what: &'static str,
+    },
     /// A combination the layout cannot express.
     #[error("node `{node}`: {what}")]
     Unsupported {
@@ -107,7 +116,7 @@ pub fn plan(
             profile: profile.name(),
         });
     }
-    let model = with_copies(model);
+    let model = with_copies(model, visibility);
     let bounds = quantize::bounds(&model)?;
     let limb_bits = if profile.limbs == 1 {
         model.shift
@@ -123,7 +132,7 @@ pub fn plan(
 
     let mut columns = FixedColumns::new(profile.fixed_columns());
     let mut activation = Activation::new(&model, profile, visibility, &tensors);
-    activation.write(&mut columns);
+    activation.write(&mut columns)?;
     let (mut acc, mut cons) = (activation.acc, activation.cons);
     let (rows, public, mut nodes) = (activation.rows, activation.public, activation.nodes);
     let mut contraction = Contraction::new(profile, &tensors);
@@ -133,8 +142,9 @@ pub fn plan(
     let mut hash = HashProgram::default();
     if profile.hash {
         let sides = hash::sides(&model, visibility, &bounds, &tensors, profile.lanes)?;
-        hash.write(&mut columns, &profile, sides);
+        hash.write(&mut columns, &profile, sides)?;
     }
+    check_public(&model, visibility, &public)?;
     let zero = Monomial::default();
     let instance = public.iter().map(|p| p.row + 1).max();
     let stats = Stats {
@@ -153,10 +163,10 @@ pub fn plan(
         return Err(LayoutError::TooManyRows { rows: stats.rows() });
     }
     let last = profile.last_row(k);
-    acc.finish(&mut columns, last - 1);
-    cons.finish(&mut columns, last - 1);
+    acc.finish(&mut columns, last - 1)?;
+    cons.finish(&mut columns, last - 1)?;
     if profile.hash {
-        hash.finish(&mut columns, last - 1);
+        hash.finish(&mut columns, last - 1)?;
     }
     for row in 0..last {
         columns.set(fixed::ACTIVE, row, 1);
@@ -187,20 +197,26 @@ pub fn plan(
     })
 }
 
-/// Exponents fall along the rows, so that the chains need not climb. But digests take the lowest base, then what is hashed:
-/// the chain over it moves by single powers of `η`.
+/// Exponents fall along the rows, so that the chains need not climb. But digests, in row 0, take the lowest base: the chain over
+/// what is hashed moves by single powers of `η`, and so what is hashed takes the next, after public outputs. These stand in the first
+/// rows, and a climb in front of them would lengthen the instance columns.
 fn assign_bases(model: &Model, profile: &Profile, visibility: Visibility, tensors: &mut [Tensor]) {
-    let hashed = |t: &Tensor| {
-        (visibility.output == Shown::Hashed && model.outputs.iter().any(|p| p.node == t.node))
-            || (visibility.input == Shown::Hashed && model.inputs.iter().any(|p| p.node == t.node))
+    let rank = |t: &Tensor| {
+        let is = |ports: &[Port]| ports.iter().any(|p| p.node == t.node);
+        match (is(&model.outputs), is(&model.inputs)) {
+            (true, _) if visibility.output == Shown::Hashed => 1,
+            (true, _) if visibility.hashes() => 0,
+            (_, true) if visibility.input == Shown::Hashed => 1,
+            _ => 2,
+        }
     };
     let mut base = if visibility.hashes() {
         profile.fixed_lanes
     } else {
         0
     };
-    for low in [true, false] {
-        for tensor in tensors.iter_mut().rev().filter(|t| hashed(t) == low) {
+    for low in 0..=2 {
+        for tensor in tensors.iter_mut().rev().filter(|t| rank(t) == low) {
             // As few rows of weights as can be hold a functional's weights for one tensor.
             let (range, left) = (tensor.range_p(profile), base % profile.fixed_lanes);
             if left + range > profile.fixed_lanes {

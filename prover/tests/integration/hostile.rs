@@ -232,7 +232,7 @@ fn the_development_srs_is_known_by_its_point() {
     (vk_bytes[4], pk_bytes[8]) = (0, 0);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
-    let mut read = |kind, insecure, payload: &[u8]| {
+    let read = |kind, insecure, payload: &[u8]| {
         artifact::write(&path, kind, Flags { insecure }, payload).unwrap();
         match kind {
             Kind::ProvingKey => ProvingKey::load::<Toy>(1, &path).map(|pk| pk.vk().clone()),
