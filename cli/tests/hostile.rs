@@ -227,7 +227,9 @@ impl Readers {
             "model" => pipeline::read_model(path)
                 .map(drop)
                 .map_err(|why| text(&why)),
-            "vk" => pipeline::read_vk(path, None).map(drop).map_err(|why| text(&why)),
+            "vk" => pipeline::read_vk(path, None)
+                .map(drop)
+                .map_err(|why| text(&why)),
             "pk" => pipeline::read_pk(path, &self.compiled)
                 .map(drop)
                 .map_err(|why| text(&why)),

@@ -27,7 +27,7 @@ pub fn run(args: &Inspect, _: &Ui) -> Result<Outcome> {
     if header.kind == Kind::Model {
         let compiled = pipeline::read_model(&args.file)?;
         return if args.plan {
-            Ok(plan(&compiled, args.memory))
+            plan(&compiled, args.memory)
         } else {
             model(&compiled)
         };
@@ -239,8 +239,8 @@ fn encoding(port: &Port) -> String {
     }
 }
 
-fn plan(compiled: &CompiledModel, memory: u32) -> Outcome {
-    let plan = pipeline::prover_plan(compiled, memory);
+fn plan(compiled: &CompiledModel, memory: u32) -> Result<Outcome> {
+    let plan = pipeline::prover_plan(compiled, memory)?;
     let number = |value: usize| ui::thousands(value as u64);
     let mut head = Table::new();
     head.row(["rows", &number(plan.rows)])
@@ -282,7 +282,7 @@ fn plan(compiled: &CompiledModel, memory: u32) -> Outcome {
         ]);
     }
     let each = |members: &Vec<String>| json!({ "members": members.len(), "columns": members });
-    Outcome::new(
+    Ok(Outcome::new(
         format!(
             "{}: plan of the fast prover\n{}\n\n{}",
             compiled.model.name,
@@ -298,7 +298,7 @@ fn plan(compiled: &CompiledModel, memory: u32) -> Outcome {
                 "alone": plan.alone, "cached": plan.cached, "cached_bytes": plan.cached_bytes,
             },
         }),
-    )
+    ))
 }
 
 /// `advice 1, advice 2, advice 3` as `advice 1-3`.

@@ -28,10 +28,12 @@ pub fn run(args: &Setup, ui: &Ui) -> Result<Outcome> {
     let again = outputs.check_keys(&paths, &compiled)?;
     let srs = match &args.srs {
         Some(path) => {
-            ui.try_timed("reading the reference string", || {
-                pipeline::read_srs(path, Some(facts.k))
-            })?
-            .0
+            let read = || pipeline::read_srs(path, Some(facts.k));
+            let (srs, _) = ui.try_timed("reading the reference string", read)?;
+            ui.try_timed("checking the reference string", || {
+                pipeline::check_srs(&srs)
+            })?;
+            srs
         }
         None if !args.dev => {
             return Err(CliError::Input(

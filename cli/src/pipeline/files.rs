@@ -1,8 +1,7 @@
 //! Reading and writing files: errors that name the file, and no half-written output.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -11,6 +10,7 @@ use tensorseal_circuits::quantize::inputs::{self, InputError};
 use tensorseal_prover::{
     artifact::{self, Artifact, ArtifactError, Flags, Kind},
     mapped::Mapped,
+    output::{self, OutputError},
 };
 use tracing::info;
 
@@ -45,24 +45,11 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Writes a file that appears only when all of it is on disk; its length.
+/// Writes a file, as [`output`] says; its length.
 pub fn write_file(path: &Path, content: &[u8]) -> Result<u64> {
-    let failed =
-        |why: io::Error| CliError::System(format!("{}: cannot be written: {why}", path.display()));
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".tensorseal-");
-    // The default is for secrets, readable by its owner alone; the system still applies umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
-    file.write_all(content).map_err(failed)?;
-    file.persist(path).map_err(|why| failed(why.error))?;
-    told("wrote", path, content.len() as u64);
-    Ok(content.len() as u64)
+    let bytes = output::write(path, &[content]).map_err(output_error)?;
+    told("wrote", path, bytes);
+    Ok(bytes)
 }
 
 fn folder(path: &Path) -> CliError {
@@ -103,14 +90,15 @@ pub fn map_artifact(path: &Path, kind: Kind) -> Result<Artifact> {
     Ok(artifact)
 }
 
-/// Writes an artifact; the size of the file.
+/// Writes an artifact; its size.
 pub fn write_artifact(path: &Path, kind: Kind, insecure: bool, payload: &[u8]) -> Result<u64> {
-    artifact::write(path, kind, Flags { insecure }, payload).map_err(artifact_error)?;
-    let bytes = fs::metadata(path)
-        .map_err(|why| CliError::system(path.display(), why))?
-        .len();
+    let bytes = artifact::write(path, kind, Flags { insecure }, payload).map_err(output_error)?;
     told("wrote", path, bytes);
     Ok(bytes)
+}
+
+fn output_error(why: OutputError) -> CliError {
+    CliError::System(why.to_string())
 }
 
 /// Files that are missing or unreadable are the surroundings' fault, others the input's.
@@ -218,14 +206,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_or_not_at_all() {
+    fn what_cannot_be_written_is_the_systems_fault() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        assert_eq!(write_file(&path, b"one").unwrap(), 3);
-        assert_eq!(write_file(&path, b"three").unwrap(), 5);
-        assert_eq!(read_file(&path).unwrap(), b"three");
-        assert!(write_file(&folder.path().join("no/b"), b"").is_err());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        for path in [folder.path().join("no/b"), folder.path().to_owned()] {
+            let failure = write_file(&path, b"").unwrap_err();
+            assert_eq!(failure.exit_code(), crate::error::EXIT_SYSTEM);
+            assert!(
+                failure.to_string().contains("cannot be written"),
+                "{failure}"
+            );
+        }
     }
 
     #[test]

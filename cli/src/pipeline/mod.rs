@@ -40,10 +40,10 @@ pub use files::{
 pub use float::{FloatModel, OutputError, Quantized};
 pub use outputs::{Content, Outputs, same_file};
 pub use proof::{
-    ImportedSrs, KeyPaths, Keys, Pk, Prepared, Proof, Shows, Srs, Vk, cores, dev_srs, devices,
-    import_srs, model_of_key, prepare, proof_digests, prove, prove_plain, prover_plan,
-    public_tensors, read_pk, read_proof, read_srs, read_vk, read_vk_of_pk, setup, shows, verify,
-    write_pk, write_proof, write_srs, write_vk,
+    ImportedSrs, KeyPaths, Keys, Pk, Prepared, Proof, Shows, Srs, Vk, check_environment, check_srs,
+    cores, dev_srs, devices, import_srs, model_of_key, prepare, proof_digests, prove, prove_plain,
+    prover_plan, public_tensors, read_pk, read_proof, read_srs, read_vk, read_vk_of_pk, setup,
+    shows, verify, write_pk, write_proof, write_srs, write_vk,
 };
 pub use statement::StatementId;
 

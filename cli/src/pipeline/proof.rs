@@ -20,7 +20,7 @@ use tensorseal_circuits::{
 };
 use tensorseal_prover::{
     self as prover, ProvingKey, SrsError, VerifyingKey,
-    artifact::{ArtifactError, Kind},
+    artifact::{Artifact, ArtifactError, Kind},
     fast::{self, BackendClock, ColumnWitness, PlanSummary, Processor, Prover, Values},
     gpu::{self, FoundDevice},
     mapped::Mapped,
@@ -81,6 +81,17 @@ pub fn read_srs(path: &Path, k: Option<u32>) -> Result<Srs> {
         SrsError::Artifact(why) => files::artifact_error(why),
         why => CliError::input(path.display(), why),
     })
+}
+
+/// Checks every point of a reference string, as `import_srs` does; `read_srs` looks at each by itself only.
+pub fn check_srs(srs: &Srs) -> Result<()> {
+    let checked = srs.0.check(OsRng);
+    checked.map_err(|why| CliError::input("the reference string", why))
+}
+
+/// Checks that nothing in the environment changes keys.
+pub fn check_environment() -> Result<()> {
+    prover::check_environment().map_err(|why| CliError::System(why.to_string()))
 }
 
 /// A reference string from a ceremony, checked.
@@ -486,7 +497,7 @@ pub fn write_vk(path: &Path, keys: &Keys) -> Result<u64> {
 
 /// Reads a proving key, which must be this model's; its file stays mapped.
 pub fn read_pk(path: &Path, compiled: &CompiledModel) -> Result<Pk> {
-    let payload = files::map_artifact(path, Kind::ProvingKey)?.payload;
+    let Artifact { payload, flags, .. } = files::map_artifact(path, Kind::ProvingKey)?;
     let (info, key) = KeyInfo::take(&payload, path)?;
     if info != KeyInfo::new(compiled)? {
         return Err(CliError::Input(format!(
@@ -500,16 +511,20 @@ pub fn read_pk(path: &Path, compiled: &CompiledModel) -> Result<Pk> {
     }
     let key = ProvingKey::from_bytes::<ModelCircuit>(info.profile, &payload.slice_ref(key))
         .map_err(|why| CliError::input(path.display(), why))?;
+    let marks = key.vk().check_flags(flags, path);
+    marks.map_err(files::artifact_error)?;
     Ok(Pk { info, key })
 }
 
 /// Reads a verifying key, which must be of the statement expected, where one is.
 pub fn read_vk(path: &Path, expected: Option<StatementId>) -> Result<Vk> {
-    let payload = files::read_artifact(path, Kind::VerifyingKey)?.payload;
+    let Artifact { payload, flags, .. } = files::read_artifact(path, Kind::VerifyingKey)?;
     let (info, key) = KeyInfo::take(&payload, path)?;
     known_profile(&info, path)?;
     let key = VerifyingKey::from_bytes::<ModelCircuit>(info.profile, key)
         .map_err(|why| CliError::input(path.display(), why))?;
+    key.check_flags(flags, path)
+        .map_err(files::artifact_error)?;
     checked(Vk { info, key }, expected, path)
 }
 
@@ -728,9 +743,10 @@ pub fn shows(compiled: &CompiledModel, pk: &Pk, proof: &Proof, item: &Item) -> R
 }
 
 /// How the fast prover would go about a model's constraints.
-pub fn prover_plan(compiled: &CompiledModel, memory_mib: u32) -> PlanSummary {
+pub fn prover_plan(compiled: &CompiledModel, memory_mib: u32) -> Result<PlanSummary> {
     let layout = &compiled.layout;
     fast::describe::<ModelCircuit>(layout.profile, layout.k, (memory_mib as usize) << 20)
+        .map_err(|why| proving_failed(compiled, &why))
 }
 
 /// Checks a proof; the reason where it is rejected.
