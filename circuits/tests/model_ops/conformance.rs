@@ -358,17 +358,13 @@ fn within(
     Ok(())
 }
 
-/// The committed node tests by name.
-pub(super) fn committed() -> Vec<(String, Case)> {
-    let names = fs::read_dir(folder().join("node")).unwrap();
-    let names = names.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
-    let mut names: Vec<String> = names.collect();
-    names.sort();
-    let read = |name: String| {
-        let case = Case::read(&folder().join("node").join(&name));
-        Some((name, case.ok()?))
-    };
-    names.into_iter().filter_map(read).collect()
+/// The committed node tests.
+pub(super) fn committed() -> Vec<Case> {
+    let entries = fs::read_dir(folder().join("node")).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let read = |path: &PathBuf| Case::read(path).ok();
+    paths.iter().filter_map(read).collect()
 }
 
 /// Runs the tests of a folder; gives the reason of each failure.
