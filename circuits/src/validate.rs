@@ -1,6 +1,7 @@
 //! Structural checks of a model that came from a file: afterwards no index of it can be out of range.
 
 use crate::model::{Encoding, Kind, Linear, Model, Node, Op, Port, Table, Term};
+use crate::names;
 
 /// Largest tensor and largest weight list.
 const MAX_ELEMENTS: usize = 1 << 28;
@@ -51,6 +52,9 @@ pub fn validate(model: &Model) -> Result<(), ModelError> {
         model.shift <= 48 && (2..=16).contains(&model.bits),
         "has an unknown shift or width",
     )?;
+    if let Some(what) = names::fault(&model.name) {
+        return Err(ModelError::Model { what });
+    }
     let outputs: Vec<usize> = model.outputs.iter().map(|p| p.node).collect();
     for (id, node) in model.nodes.iter().enumerate() {
         let what = node_fault(model, id, node, outputs.contains(&id));
@@ -103,6 +107,18 @@ fn port_fault(model: &Model, port: &Port, input: bool, twice: bool) -> Option<&'
     if product(&port.shape) != Some(len) {
         return Some("has a shape of another size than its node");
     }
+    description_fault(port, input)
+}
+
+/// What contradicts itself in the description of an input or output, whatever the model; none where it is sound: a plain
+/// name, elements within the limits, finite positive scales, ascending edges, an order that is a permutation.
+pub fn description_fault(port: &Port, input: bool) -> Option<&'static str> {
+    if let Some(what) = names::fault(&port.name) {
+        return Some(what);
+    }
+    let Some(len) = product(&port.shape) else {
+        return Some("has an empty or enormous shape");
+    };
     if !(port.scale.is_finite() && port.scale > 0.0) {
         return Some("has a scale that is not a positive number");
     }
@@ -142,6 +158,9 @@ fn node_fault(model: &Model, id: usize, node: &Node, is_output: bool) -> Option<
     let s = node.shape;
     if product(&[s.n, s.c, s.h, s.w]).is_none() {
         return Some("has an empty or enormous shape");
+    }
+    if let Some(what) = names::fault(&node.name) {
+        return Some(what);
     }
     match &node.kind {
         Kind::Input { lo, hi } => (*lo > 0 || *hi < 0 || hi - lo > 1 << 24)

@@ -26,7 +26,8 @@ use crate::mapped::Mapped;
 /// The version written, and the only one read.
 pub const FORMAT_VERSION: u8 = 1;
 
-const MAGIC: &[u8; 5] = b"TSEAL";
+/// What every artifact begins with.
+pub const MAGIC: &[u8; 5] = b"TSEAL";
 const HEADER_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
 const FLAG_INSECURE: u8 = 1;

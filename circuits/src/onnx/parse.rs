@@ -17,6 +17,7 @@ use tract_onnx::{
 };
 
 use super::{ImportError, ml};
+use crate::names;
 
 /// Elements that one tensor may have: 2^28, a gibibyte of `f32`.
 pub(super) const MAX_ELEMENTS: usize = 1 << 28;
@@ -92,8 +93,30 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
     if graph.output.is_empty() {
         return Err(parse("the graph has no outputs".into()));
     }
+    check_names(graph)?;
     check_initializers(graph)?;
     Ok(model)
+}
+
+/// Names of the graph, its nodes and their tensors stand in reports, in compiled models and keys.
+fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
+    let values = graph.input.iter().chain(&graph.output).map(|v| &v.name);
+    let tensors = graph.initializer.iter().map(|t| &t.name);
+    let nodes = graph.node.iter().flat_map(|node| {
+        let own = [&node.name, &node.op_type, &node.domain];
+        own.into_iter().chain(&node.input).chain(&node.output)
+    });
+    let all = std::iter::once(&graph.name)
+        .chain(values)
+        .chain(tensors)
+        .chain(nodes);
+    for name in all {
+        if let Some(what) = names::fault(name) {
+            let name = name.chars().take(64).collect();
+            return Err(ImportError::Name { name, what });
+        }
+    }
+    Ok(())
 }
 
 /// The graph of a model.

@@ -13,8 +13,10 @@ use tensorseal_prover::{
     artifact::{self, Artifact, ArtifactError, Flags, Kind},
     mapped::Mapped,
 };
+use tracing::info;
 
-use crate::{CliError, Result};
+use super::kinds;
+use crate::{CliError, Result, ui};
 
 /// What an artifact's header says.
 #[derive(Clone, Debug)]
@@ -33,12 +35,15 @@ pub struct Header {
 
 /// The whole file.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|why| match why.kind() {
+    let content = fs::read(path).map_err(|why| match why.kind() {
         io::ErrorKind::NotFound => {
             CliError::System(format!("{}: no such file; check the path", path.display()))
         }
+        io::ErrorKind::IsADirectory => folder(path),
         _ => CliError::system(path.display(), why),
-    })
+    })?;
+    told("read", path, content.len() as u64);
+    Ok(content)
 }
 
 /// Writes a file that appears only when all of it is on disk; its length.
@@ -57,38 +62,76 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<u64> {
     let mut file = builder.tempfile_in(folder).map_err(failed)?;
     file.write_all(content).map_err(failed)?;
     file.persist(path).map_err(|why| failed(why.error))?;
+    told("wrote", path, content.len() as u64);
     Ok(content.len() as u64)
+}
+
+fn folder(path: &Path) -> CliError {
+    CliError::System(format!(
+        "{}: this is a folder; name a file in it",
+        path.display()
+    ))
+}
+
+/// For `-v`.
+fn told(what: &str, path: &Path, bytes: u64) {
+    info!("{what} {}, {}", path.display(), ui::bytes(bytes));
 }
 
 /// Makes a folder, and those above it.
 pub fn create_folder(path: &Path) -> Result<()> {
+    if path.is_file() {
+        return Err(CliError::System(format!(
+            "{}: this is a file, where a folder would be written; name another",
+            path.display()
+        )));
+    }
     fs::create_dir_all(path)
         .map_err(|why| CliError::system(format!("making the folder {}", path.display()), why))
 }
 
 /// Reads an artifact of one kind.
 pub fn read_artifact(path: &Path, kind: Kind) -> Result<Artifact> {
-    artifact::read(path, kind).map_err(artifact_error)
+    let artifact = artifact::read(path, kind).map_err(artifact_error)?;
+    told("read", path, artifact.payload.len() as u64);
+    Ok(artifact)
 }
 
 /// As [`read_artifact`], of a file that stays mapped.
 pub fn map_artifact(path: &Path, kind: Kind) -> Result<Artifact> {
-    artifact::map(path, kind).map_err(artifact_error)
+    let artifact = artifact::map(path, kind).map_err(artifact_error)?;
+    told("mapped", path, artifact.payload.len() as u64);
+    Ok(artifact)
 }
 
 /// Writes an artifact; the size of the file.
 pub fn write_artifact(path: &Path, kind: Kind, insecure: bool, payload: &[u8]) -> Result<u64> {
     artifact::write(path, kind, Flags { insecure }, payload).map_err(artifact_error)?;
-    fs::metadata(path)
-        .map(|file| file.len())
-        .map_err(|why| CliError::system(path.display(), why))
+    let bytes = fs::metadata(path)
+        .map_err(|why| CliError::system(path.display(), why))?
+        .len();
+    told("wrote", path, bytes);
+    Ok(bytes)
 }
 
 /// Files that are missing or unreadable are the surroundings' fault, others the input's.
 pub(super) fn artifact_error(why: ArtifactError) -> CliError {
     match why {
+        ArtifactError::Io {
+            ref path,
+            ref source,
+        } if source.kind() == io::ErrorKind::IsADirectory => folder(path),
         ArtifactError::NotFound { .. } | ArtifactError::Io { .. } => {
             CliError::System(why.to_string())
+        }
+        ArtifactError::NotTensorseal { ref path, .. } => {
+            CliError::Input(match kinds::advice(path) {
+                Some(advice) => format!(
+                    "{}: not a file that tensorseal wrote, but {advice}",
+                    path.display()
+                ),
+                None => why.to_string(),
+            })
         }
         _ => CliError::Input(why.to_string()),
     }
@@ -98,7 +141,16 @@ pub(super) fn artifact_error(why: ArtifactError) -> CliError {
 pub fn read_header(path: &Path) -> Result<Header> {
     let bytes =
         Mapped::open(path).map_err(|why| artifact_error(ArtifactError::unreadable(path, why)))?;
-    let (kind, flags) = artifact::check(&bytes, Kind::Model, path).map_err(artifact_error)?;
+    let (kind, flags) = artifact::check(&bytes, Kind::Model, path).map_err(|why| {
+        match (&why, kinds::advice(path)) {
+            // No kind was asked for.
+            (ArtifactError::NotTensorseal { .. }, None) => CliError::Input(format!(
+                "{}: not a file that tensorseal wrote",
+                path.display()
+            )),
+            _ => artifact_error(why),
+        }
+    })?;
     let hash = &bytes[bytes.len() - 32..];
     Ok(Header {
         kind,

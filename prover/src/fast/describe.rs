@@ -86,14 +86,19 @@ pub fn describe<C: Circuit<Fr>>(params: C::Params, k: u32, memory: usize) -> Pla
     columns.sort_unstable();
     columns.dedup();
 
-    let names = |sources: &[Source]| sources.iter().map(|s| name(*s)).collect::<Vec<String>>();
+    let names = |sources: &[Source]| {
+        sources
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<String>>()
+    };
     let (multiplications, additions) = plan.operations();
     PlanSummary {
         rows,
         cosets,
         combined: combinations
             .iter()
-            .map(|c| c.members.iter().map(|(s, _)| name(*s)).collect())
+            .map(|c| c.members.iter().map(|(s, _)| s.to_string()).collect())
             .collect(),
         alone: names(&alone),
         multiplications,
@@ -102,20 +107,5 @@ pub fn describe<C: Circuit<Fr>>(params: C::Params, k: u32, memory: usize) -> Pla
         transforms_uncombined: columns.len() + cosets * (columns.len() + 1),
         cached: names(cached),
         cached_bytes: cached.len() * cosets * rows * size_of::<Fr>(),
-    }
-}
-
-fn name(source: Source) -> String {
-    match source {
-        Source::Advice(i) => format!("advice {i}"),
-        Source::Fixed(i) => format!("fixed {i}"),
-        Source::Instance(i) => format!("instance {i}"),
-        Source::Product(i) => format!("product {i}"),
-        Source::Sigma(i) => format!("sigma {i}"),
-        Source::Virtual(i) => format!("combination {i}"),
-        Source::First => "first row".into(),
-        Source::Last => "last row".into(),
-        Source::Active => "usable rows".into(),
-        Source::X => "X".into(),
     }
 }

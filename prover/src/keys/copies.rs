@@ -53,7 +53,11 @@ impl Cycles {
             .position
             .get(&column)
             .ok_or_else(|| SynthesisError::NoEquality {
-                column: format!("{column:?}"),
+                column: match column.column_type() {
+                    Any::Advice(_) => format!("advice column {}", column.index()),
+                    Any::Fixed => format!("fixed column {}", column.index()),
+                    Any::Instance => format!("instance column {}", column.index()),
+                },
             })?;
         Ok(position * self.n + row)
     }
