@@ -9,7 +9,7 @@ use super::public::check_public;
 use super::rows::{Activation, FixedColumns};
 use super::tables::Tables;
 use super::{Layout, Shown, Stats, Tensor, Visibility};
-use crate::model::Model;
+use crate::model::{Model, Port};
 use crate::profile::{LIMB_BITS, Profile, boundary, fixed};
 use crate::quantize;
 
@@ -197,20 +197,26 @@ pub fn plan(
     })
 }
 
-/// Exponents fall along the rows, so that the chains need not climb. But digests take the lowest base, then what is hashed:
-/// the chain over it moves by single powers of `η`.
+/// Exponents fall along the rows, so that the chains need not climb. But digests, in row 0, take the lowest base: the chain over
+/// what is hashed moves by single powers of `η`, and so what is hashed takes the next, after public outputs. These stand in the first
+/// rows, and a climb in front of them would lengthen the instance columns.
 fn assign_bases(model: &Model, profile: &Profile, visibility: Visibility, tensors: &mut [Tensor]) {
-    let hashed = |t: &Tensor| {
-        (visibility.output == Shown::Hashed && model.outputs.iter().any(|p| p.node == t.node))
-            || (visibility.input == Shown::Hashed && model.inputs.iter().any(|p| p.node == t.node))
+    let rank = |t: &Tensor| {
+        let is = |ports: &[Port]| ports.iter().any(|p| p.node == t.node);
+        match (is(&model.outputs), is(&model.inputs)) {
+            (true, _) if visibility.output == Shown::Hashed => 1,
+            (true, _) if visibility.hashes() => 0,
+            (_, true) if visibility.input == Shown::Hashed => 1,
+            _ => 2,
+        }
     };
     let mut base = if visibility.hashes() {
         profile.fixed_lanes
     } else {
         0
     };
-    for low in [true, false] {
-        for tensor in tensors.iter_mut().rev().filter(|t| hashed(t) == low) {
+    for low in 0..=2 {
+        for tensor in tensors.iter_mut().rev().filter(|t| rank(t) == low) {
             // As few rows of weights as can be hold a functional's weights for one tensor.
             let (range, left) = (tensor.range_p(profile), base % profile.fixed_lanes);
             if left + range > profile.fixed_lanes {
