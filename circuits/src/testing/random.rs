@@ -216,7 +216,10 @@ impl Generator<'_> {
             terms.push(next);
         }
         let pool = (!raw && self.draws.chance(25)).then(|| MaxPool {
-            kernel: (1 + self.draws.below(h.min(3)), 1 + self.draws.below(w.min(3))),
+            kernel: (
+                1 + self.draws.below(h.min(3)),
+                1 + self.draws.below(w.min(3)),
+            ),
             from_zero: self.draws.chance(50),
             full: (h, w),
         });
@@ -292,11 +295,7 @@ impl Generator<'_> {
     }
 
     /// The first term decides the accumulator's channels and grid.
-    fn first_term(
-        &mut self,
-        source: NodeId,
-        limits: &Limits,
-    ) -> (Term, usize, (usize, usize)) {
+    fn first_term(&mut self, source: NodeId, limits: &Limits) -> (Term, usize, (usize, usize)) {
         let s = self.model.nodes[source].shape;
         let kind = self.draws.below(20);
         if kind >= 17 {
@@ -491,10 +490,7 @@ impl Generator<'_> {
     }
 
     fn map(&mut self, source: NodeId, out: (usize, usize, usize), limits: &Limits) -> Term {
-        let (item, outs) = (
-            self.model.nodes[source].shape.item(),
-            out.0 * out.1 * out.2,
-        );
+        let (item, outs) = (self.model.nodes[source].shape.item(), out.0 * out.1 * out.2);
         let count = match self.draws.below(12) {
             0 => 0,
             1..=5 => outs,
@@ -538,7 +534,13 @@ impl Generator<'_> {
     }
 
     /// Weights of which `fan_in` meet in a sum; mostly such that the sum needs a small table.
-    fn weights(&mut self, source: NodeId, count: usize, fan_in: usize, limits: &Limits) -> Vec<i64> {
+    fn weights(
+        &mut self,
+        source: NodeId,
+        count: usize,
+        fan_in: usize,
+        limits: &Limits,
+    ) -> Vec<i64> {
         let most = self.reach[source].saturating_mul(fan_in as i64);
         if self.draws.chance(if limits.raw { 25 } else { 2 }) {
             let limit = self.draws.pick(&[

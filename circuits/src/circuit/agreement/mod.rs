@@ -111,10 +111,14 @@ fn visibilities(profile: &Profile) -> Vec<Visibility> {
 /// Rows of the tables that a model's functions need, or why it has none.
 fn table_rows(model: &Model) -> Result<i128, &'static str> {
     let all = bounds(model).map_err(|_| "sums")?;
-    let spans = model.nodes.iter().zip(all).map(|(node, b)| match &node.kind {
-        Kind::Linear(l) if l.table == crate::model::Table::Raw => 0,
-        _ => i128::from(b.a.1) - i128::from(b.a.0) + 1,
-    });
+    let spans = model
+        .nodes
+        .iter()
+        .zip(all)
+        .map(|(node, b)| match &node.kind {
+            Kind::Linear(l) if l.table == crate::model::Table::Raw => 0,
+            _ => i128::from(b.a.1) - i128::from(b.a.0) + 1,
+        });
     Ok(spans.sum())
 }
 
@@ -142,7 +146,10 @@ fn check(case: &Case, depth: Depth, census: &mut Census) {
     };
     let tensors = executor::run(model, &inputs).expect("the inputs fit");
     for (ours, naive) in tensors.iter().zip(naive::run(model, &inputs)) {
-        assert!(ours.iter().map(|v| i128::from(*v)).eq(naive), "the executor");
+        assert!(
+            ours.iter().map(|v| i128::from(*v)).eq(naive),
+            "the executor"
+        );
     }
     if rows > TABLE_ROWS && rows < 1 << 24 {
         *census.refused.entry("left out").or_default() += 1;
