@@ -3,6 +3,7 @@
 use super::contraction::Contraction;
 use super::copies::with_copies;
 use super::hash::{self, HashProgram};
+use super::limits::{self, MAX_K, most_rows};
 use super::path::Monomial;
 use super::planner::Planner;
 use super::public::check_public;
@@ -12,9 +13,6 @@ use super::{Layout, Shown, Stats, Tensor, Visibility};
 use crate::model::{Model, Port};
 use crate::profile::{LIMB_BITS, Profile, boundary, fixed};
 use crate::quantize;
-
-/// Largest circuit: 2^24 rows.
-const MAX_K: u32 = 24;
 
 /// Why a model has no layout.
 #[derive(Debug, thiserror::Error)]
@@ -52,18 +50,22 @@ pub enum LayoutError {
         "the table of {function} needs {rows} rows, more than any circuit has; lower --bits or rescale the model"
     )]
     TableTooLarge {
-        /// The function.
+        /// What it is for, and of which node.
         function: String,
         /// Rows.
         rows: usize,
     },
     /// The model needs more rows than the largest circuit has.
     #[error(
-        "the model needs {rows} rows, more than 2^{MAX_K}; split it or use a wider profile (--optimize prover)"
+        "the model needs {rows} rows of {what}, more than the {limit} that a circuit of this profile holds; split it or use a wider profile (--optimize prover)"
     )]
     TooManyRows {
+        /// What they are for.
+        what: &'static str,
         /// Rows.
         rows: usize,
+        /// The most that there can be.
+        limit: usize,
     },
     /// Interval analysis failed.
     #[error(transparent)]
@@ -116,6 +118,7 @@ pub fn plan(
             profile: profile.name(),
         });
     }
+    limits::check(model, &profile)?;
     let model = with_copies(model, visibility);
     let bounds = quantize::bounds(&model)?;
     let limb_bits = if profile.limbs == 1 {
@@ -126,7 +129,8 @@ pub fn plan(
     let mut tables = Tables::new(limb_bits);
     let planner = Planner::new(&model, profile);
     let mut tensors = planner.tensors(visibility, &bounds, &mut tables)?;
-    tables.finish()?;
+    tables.finish(&model)?;
+    limits::check_rows("tables", tables.rows().div_ceil(profile.tables), &profile)?;
     assign_bases(&model, &profile, visibility, &mut tensors);
     let mut chunks = planner.chunks(&tensors);
 
@@ -138,6 +142,9 @@ pub fn plan(
     let mut contraction = Contraction::new(profile, &tensors);
     for chunk in &mut chunks {
         nodes[chunk.tensor].contraction += contraction.push(&mut columns, chunk)?;
+        if contraction.rows() > most_rows(&profile) {
+            return Err(too_many(contraction.rows(), &profile));
+        }
     }
     let mut hash = HashProgram::default();
     if profile.hash {
@@ -158,9 +165,11 @@ pub fn plan(
         instance: instance.unwrap_or(0).max(hash.digests.len().min(1)),
         nodes,
     };
+    limits::check_rows("activations", stats.activation, &profile)?;
+    limits::check_rows("hashing", stats.hash, &profile)?;
     let k = profile.least_k(stats.rows());
     if k > MAX_K {
-        return Err(LayoutError::TooManyRows { rows: stats.rows() });
+        return Err(too_many(stats.rows(), &profile));
     }
     let last = profile.last_row(k);
     acc.finish(&mut columns, last - 1)?;
@@ -195,6 +204,14 @@ pub fn plan(
         hash,
         model,
     })
+}
+
+fn too_many(rows: usize, profile: &Profile) -> LayoutError {
+    LayoutError::TooManyRows {
+        what: "weights",
+        rows,
+        limit: most_rows(profile),
+    }
 }
 
 /// Exponents fall along the rows, so that the chains need not climb. But digests, in row 0, take the lowest base: the chain over

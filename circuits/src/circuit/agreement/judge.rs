@@ -20,7 +20,6 @@ pub(super) fn reason(error: &LayoutError) -> Option<&'static str> {
         LayoutError::Bounds(_) => "sums",
         LayoutError::TableTooLarge { .. } => "table",
         LayoutError::TooManyRows { .. } => "rows",
-        LayoutError::Broken { .. } => return None,
         LayoutError::Unsupported { what, .. } => {
             let known = [
                 ("has elements that no layer reads", "unread elements"),
@@ -71,12 +70,7 @@ impl Run<'_> {
 }
 
 /// All gates hold on all rows, and none holds any more after a change.
-pub(super) fn gates_hold(
-    layout: &Layout,
-    witness: &mut Witness,
-    rng: &mut ChaCha20Rng,
-    lies: usize,
-) {
+pub(super) fn gates_hold(layout: &Layout, witness: &mut Witness, rng: &mut ChaCha20Rng, lies: usize) {
     let gates = Gates::new(layout, std::array::from_fn(|_| Fr::random(&mut *rng)));
     assert_eq!(gates.broken(witness), Vec::<String>::new(), "honest");
     let rejected = |witness: &Witness, what: &str| {
@@ -125,10 +119,7 @@ fn other_entry(
     (lane, row): (usize, usize),
     rejected: &impl Fn(&Witness, &str),
 ) {
-    let (a, c) = (
-        layout.profile.a().start + lane,
-        layout.profile.c().start + lane,
-    );
+    let (a, c) = (layout.profile.a().start + lane, layout.profile.c().start + lane);
     let cell = layout.rows[row].expect("a row that is looked up holds a cell");
     let (index, lanes) = (cell.tensor as usize, layout.profile.lanes);
     let positions = layout.tensors[index].order.len();
