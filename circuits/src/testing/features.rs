@@ -221,7 +221,7 @@ fn ports(model: &Model) -> impl Iterator<Item = &crate::model::Port> {
 const MODELS: &[OfModel] = &[
     ("several inputs", |m| m.inputs.len() > 1),
     ("three inputs", |m| m.inputs.len() > 2),
-    ("idle input", idle_input),
+    (IDLE_INPUT, idle_input),
     ("inputs of different ranges", |m| {
         let kinds: Vec<_> = inputs(m).map(|n| &n.kind).collect();
         kinds.iter().any(|k| *k != kinds[0])
@@ -283,6 +283,9 @@ const MODELS: &[OfModel] = &[
     ("five limbs", |m| m.shift == 40),
     ("six limbs", |m| m.shift == 48),
 ];
+
+/// The one feature that a layout refuses.
+pub(crate) const IDLE_INPUT: &str = "idle input";
 
 /// True where no output depends on some input.
 pub(crate) fn idle_input(model: &Model) -> bool {
