@@ -23,6 +23,8 @@ mod products;
 mod quantized;
 #[path = "model_ops/recurrent.rs"]
 mod recurrent;
+#[path = "model_ops/statements.rs"]
+mod statements;
 #[path = "model_ops/whole.rs"]
 mod whole;
 

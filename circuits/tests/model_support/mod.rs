@@ -6,6 +6,7 @@ use std::sync::Arc;
 use halo2_proofs::dev::MockProver;
 use prost::Message;
 use tensorseal_circuits::{
+    check,
     circuit::ModelCircuit,
     executor,
     graph::{self, Graph},
@@ -343,6 +344,7 @@ pub(crate) fn run(model: &Model, sample: &Sample) -> Vec<Vec<f32>> {
 pub(crate) fn circuit_agrees(model: &Model, sample: &Sample) {
     let inputs = integers(model, sample);
     let layout = Arc::new(choose(model, Optimize::Balanced, Visibility::default()).unwrap());
+    assert_eq!(check::statement(model, &layout), Ok(()));
     let witness = Arc::new(Witness::new(&layout, &inputs).unwrap());
     let values = executor::run(model, &inputs).unwrap();
     for (output, port) in witness.outputs.iter().zip(&model.outputs) {

@@ -8,6 +8,7 @@ use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 
 use super::gates::Gates;
+use crate::check;
 use crate::circuit::ModelCircuit;
 use crate::layout::{Layout, LayoutError, Shown, Side};
 use crate::model::Model;
@@ -60,8 +61,11 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// The witness, whose outputs, public values and digests are the executor's.
+    /// The witness, whose outputs, public values and digests are the executor's. The fixed columns state the same model.
     pub(super) fn witness(&self, layout: &Layout) -> Witness {
+        if let Err(why) = check::statement(self.model, layout) {
+            panic!("the fixed columns: {why}");
+        }
         let inference = Inference::new(self.model, layout, self.inputs);
         let witness = inference.expect("circuit and executor agree").witness;
         let outputs = self.model.outputs.iter().map(|p| &self.tensors[p.node]);
