@@ -11,7 +11,7 @@ use crate::profile::Profile;
 
 /// Largest circuit: 2^24 rows of halo2. Only the weights of a model can need as many.
 pub(crate) const MAX_K: u32 = 24;
-/// Rows of activations that a layout may have, and rows of tables: 2^21.
+/// Rows that a layout may have for each of what follows from shapes and ranges, activations, functionals, tables, hashing: 2^21.
 pub(crate) const MAX_OWN_ROWS: usize = 1 << 21;
 /// Steps that walking all windows over all positions may take.
 const MAX_STEPS: u128 = 1 << 27;
@@ -45,18 +45,19 @@ pub(super) fn check(model: &Model, profile: &Profile) -> Result<(), LayoutError>
             }
         }
     }
+    let mut functionals = 0u128;
     for (source, schemes) in schemes {
+        let shape = model.nodes[source].shape;
+        functionals += schemes.iter().map(|s| planes(*s, shape)).sum::<u128>() * shape.c as u128;
         if schemes.len() > 1 {
             let copies = schemes.iter().filter(|s| **s != Scheme::UNIT).count();
-            let shape = model.nodes[source].shape;
             total += copies as u128 * rows(shape, shape.h * shape.w);
         }
     }
-    check_rows(
-        "activations",
-        usize::try_from(total).unwrap_or(usize::MAX),
-        profile,
-    )?;
+    let count = |n: u128| usize::try_from(n).unwrap_or(usize::MAX);
+    check_rows("activations", count(total), profile)?;
+    // Each functional that is read ends in a row, whether or not it has weights.
+    check_rows("functionals", count(functionals), profile)?;
     let what = if steps > MAX_STEPS {
         "the windows of the model walk over more positions than can be laid out; make its kernels or its inputs smaller"
     } else if lookups > MAX_LOOKUPS {
@@ -86,6 +87,16 @@ pub(super) fn check_rows(
 /// Rows of the largest circuit of a profile.
 pub(super) fn most_rows(profile: &Profile) -> usize {
     (1 << MAX_K) / profile.fold
+}
+
+/// Planes of a tensor that is read in a scheme.
+fn planes(scheme: Scheme, shape: Shape) -> u128 {
+    let positions = shape.h as u128 * shape.w as u128;
+    match scheme {
+        Scheme::Strided(sy, sx) => positions.min(sy as u128 * sx as u128),
+        Scheme::Collapse(..) => 1,
+        Scheme::Flatten => positions,
+    }
 }
 
 /// Steps that laying a term out takes: every position of its window meets every position of its source.

@@ -239,6 +239,17 @@ fn pads_and_windows_beyond_reach_are_refused() {
 }
 
 #[test]
+fn channels_that_nothing_weighs_are_refused() {
+    let op = sum_pool((1, 1), (1, 1), (0, 0, 0, 0));
+    let y = linear("y", shape(1, 1, 1, 1), vec![term(0, op)], Table::Raw);
+    let messages = refused(&model(vec![input(shape(1, (1 << 22) + 1, 1, 1)), y]));
+    let told = messages
+        .iter()
+        .filter(|m| m.contains("rows of functionals"));
+    assert!(told.count() > 0, "{messages:?}");
+}
+
+#[test]
 fn rows_that_only_bridge_are_bounded() {
     // Every tensor is far from the next, by rows that hold nothing.
     let far = 1 << 20;
@@ -381,8 +392,8 @@ fn slow_the_largest_models_are_planned_within_bounds() {
             let s = shape(1 << 20, 1, 1, 1);
             model(vec![input(s), raw(s, one())])
         }),
-        ("channels", wide((1 << 23) - 8)),
-        ("channels of 8 lanes", wide((1 << 24) - 16)),
+        ("channels", wide((1 << 21) - 8)),
+        ("channels beyond", wide((1 << 23) - 8)),
         (
             "positions",
             model(vec![input(shape(1, 1, 1400, 1400)), raw(dot, map)]),
