@@ -316,3 +316,44 @@ fn a_map_and_a_grid_have_biases_of_their_own() {
         proves(&model, visibility);
     }
 }
+
+/// Parts of a model with batches of their own: one item is read side by side and apart, since there is no other.
+#[test]
+fn a_batch_elsewhere_does_not_matter_to_one_item() {
+    let mut b = Builder::new("two batches", 13, (1, 2, 1, 1));
+    let shape = Shape {
+        n: 3,
+        c: 2,
+        h: 1,
+        w: 1,
+    };
+    let kind = Kind::Input { lo: -8, hi: 7 };
+    b.model.nodes.push(Node {
+        name: "items".into(),
+        shape,
+        kind,
+    });
+    b.model.inputs.push(port("items", 1, shape));
+    let (term, shape) = b.dense(1, 2);
+    let items = b.push(vec![term], shape, Table::Raw);
+    b.model.outputs.push(port("items", items, shape));
+    let grid = |h, w| Shape { n: 1, c: 2, h, w };
+    let spread = mean(0, 2, (1, 1), (0, 1, 0, 0));
+    let spread = b.push(vec![spread], grid(1, 2), SIGNED);
+    let entries = (0..8).map(|o| (o, o % 2, 20_000)).collect();
+    let linear = Linear {
+        terms: vec![map(0, (2, 2, 2), entries)],
+        bias: vec![0; 2],
+        requantize: true,
+        pool: None,
+        table: SIGNED,
+    };
+    let flat = b.linear(grid(2, 2), linear);
+    let (first, shape) = b.dense(spread, 3);
+    let (second, _) = b.dense(flat, 3);
+    let out = b.push(vec![first, second], shape, Table::Raw);
+    let model = b.finish_at(out);
+    for visibility in [OUTPUT, BOTH, HASHED] {
+        proves(&model, visibility);
+    }
+}

@@ -102,6 +102,11 @@ impl<'a> Planner<'a> {
     }
 
     fn scheme_pitch(&self, node: NodeId) -> i64 {
+        let shape = self.model.nodes[node].shape;
+        // One item has no neighbour to keep apart from, whatever the batch of other parts of the model.
+        if shape.n == 1 {
+            return 1;
+        }
         let single = self
             .readers
             .get(&node)
@@ -112,7 +117,6 @@ impl<'a> Planner<'a> {
                 self.linear(reader)
                     .is_some_and(|l| self.is_flat(reader) || accumulator_grid(shape, l) == (1, 1))
             });
-        let shape = self.model.nodes[node].shape;
         self.scheme(node)
             .map_or(1, |s| s.pitch(shape, single, self.pitch))
     }
