@@ -5,6 +5,8 @@ mod agreement;
 mod gates;
 mod hash;
 #[cfg(test)]
+mod holes;
+#[cfg(test)]
 mod soundness;
 
 use std::sync::Arc;

@@ -25,6 +25,13 @@ mod op {
     pub(super) const ETA: i32 = 3;
 }
 
+fn broken(what: &'static str) -> LayoutError {
+    LayoutError::Broken {
+        node: "contraction".into(),
+        what,
+    }
+}
+
 /// Writes the program.
 #[derive(Debug)]
 pub(crate) struct Contraction<'a> {
@@ -76,7 +83,7 @@ impl<'a> Contraction<'a> {
                     columns.set(fixed::Z_DEN, self.row, 1);
                     self.row += 1;
                 }
-                Some(from) => self.walk(columns, from, to),
+                Some(from) => self.walk(columns, from, to)?,
             }
             for (lane, weight) in lanes {
                 columns.set(fixed::LANE0 + lane, self.row - 1, weight);
@@ -88,10 +95,10 @@ impl<'a> Contraction<'a> {
                 columns.set(fixed::Z_DEN, self.row, 1);
                 self.row += 1;
             }
-            Some(from) if from != end => self.walk(columns, from, end),
+            Some(from) if from != end => self.walk(columns, from, end)?,
             Some(_) => {}
         }
-        self.settle(columns, chunk, base as usize);
+        self.settle(columns, chunk, base as usize)?;
         chunk.row = self.row;
         columns.set(fixed::U_OP, self.row, op::END);
         self.free = self.row + 1;
@@ -99,12 +106,20 @@ impl<'a> Contraction<'a> {
     }
 
     /// `z = (num / den)·z + F` along a path; the last row is the item's.
-    fn walk(&mut self, columns: &mut FixedColumns, from: Monomial, to: Monomial) {
-        for (num, den) in path::steps(from, to, path::cost(from, to)) {
+    fn walk(
+        &mut self,
+        columns: &mut FixedColumns,
+        from: Monomial,
+        to: Monomial,
+    ) -> Result<(), LayoutError> {
+        let steps = path::steps(from, to, path::cost(from, to))
+            .ok_or_else(|| broken("the chain z has too few rows for a walk"))?;
+        for (num, den) in steps {
             columns.set(fixed::Z_NUM, self.row, num);
             columns.set(fixed::Z_DEN, self.row, den);
             self.row += 1;
         }
+        Ok(())
     }
 
     /// A row in which `z` stays.
@@ -128,9 +143,20 @@ impl<'a> Contraction<'a> {
 
     /// Brings `ub` to the chunk's index and `dot` to its base, in the rows since the last chunk's end; the row of this
     /// end is `self.row` and takes one step of each: `η` of `ub`, and one upward step of `dot`.
-    fn settle(&mut self, columns: &mut FixedColumns, chunk: &Chunk, base: usize) {
+    fn settle(
+        &mut self,
+        columns: &mut FixedColumns,
+        chunk: &Chunk,
+        base: usize,
+    ) -> Result<(), LayoutError> {
         let index = self.index_of(chunk);
-        let gain = self.index.map_or(0, |last| last - index - 1);
+        // Two functionals of one exponent would be bound in their sum alone.
+        let gain = match self.index {
+            None => 0,
+            Some(last) => last
+                .checked_sub(index + 1)
+                .ok_or_else(|| broken("the exponents of the functionals do not fall"))?,
+        };
         let (mut up, mut down) = (0, 0);
         match self.base {
             Some(last) if last > base => up = last - base,
@@ -149,6 +175,7 @@ impl<'a> Contraction<'a> {
             columns.set(fixed::DOT_OP, self.free + i, 2);
         }
         (self.index, self.base) = (Some(index), Some(base));
+        Ok(())
     }
 
     fn index_steps(&self, gain: usize) -> Vec<i32> {
@@ -182,13 +209,11 @@ impl<'a> Contraction<'a> {
             for &(offset, weight) in &tap.weights {
                 if weight != 0 {
                     let at = base + offset as usize;
-                    *groups
-                        .entry(at / f)
-                        .or_default()
-                        .entry(tap.shift)
-                        .or_default()
-                        .entry(at % f)
-                        .or_default() += weight;
+                    let lanes = groups.entry(at / f).or_default().entry(tap.shift);
+                    let sum = lanes.or_default().entry(at % f).or_default();
+                    *sum = sum
+                        .checked_add(weight)
+                        .ok_or_else(|| broken("weights of one cell add up beyond 64 bits"))?;
                 }
             }
         }

@@ -190,8 +190,9 @@ impl HashProgram {
         columns: &mut FixedColumns,
         profile: &Profile,
         sides: Vec<HashedSide>,
-    ) {
+    ) -> Result<(), LayoutError> {
         let chain = Walk::new(
+            "hashed",
             profile.hash_fixed(HashFixed::Num),
             profile.hash_fixed(HashFixed::Den),
         );
@@ -204,10 +205,11 @@ impl HashProgram {
             program: self,
         };
         for side in sides {
-            writer.side(&side);
+            writer.side(&side)?;
             writer.program.digests.push(side.digest);
         }
         self.chain = Some(writer.chain);
+        Ok(())
     }
 
     /// Rows in use, and those that the chain needs to its end.
@@ -217,9 +219,14 @@ impl HashProgram {
     }
 
     /// Ends the chain in `row`.
-    pub(super) fn finish(&mut self, columns: &mut FixedColumns, row: usize) {
-        if let Some(chain) = &mut self.chain {
-            chain.finish(columns, row);
+    pub(super) fn finish(
+        &mut self,
+        columns: &mut FixedColumns,
+        row: usize,
+    ) -> Result<(), LayoutError> {
+        match &mut self.chain {
+            Some(chain) => chain.finish(columns, row),
+            None => Ok(()),
         }
     }
 }
@@ -251,7 +258,7 @@ impl Writer<'_> {
         }
     }
 
-    fn side(&mut self, side: &HashedSide) {
+    fn side(&mut self, side: &HashedSide) -> Result<(), LayoutError> {
         let packing = side.digest.packing;
         let inverse = |w: Fr| Option::<Fr>::from(w.invert()).expect("powers of 2 are not 0");
         let weights: Vec<(Fr, Fr)> = (0..packing.per_element())
@@ -267,10 +274,10 @@ impl Writer<'_> {
             if i > 0 {
                 self.push(hash_op::ROTATE, Fr::ZERO);
             }
-            self.absorb(pair[0], &weights);
+            self.absorb(pair[0], &weights)?;
             self.push(hash_op::ROTATE, Fr::ZERO);
             let second = pair.get(1).copied().unwrap_or_default();
-            self.absorb(second, &weights);
+            self.absorb(second, &weights)?;
             self.push(hash_op::ROTATE, Fr::ZERO);
             self.permute([pair[0], second].map(|e| packing.offset(e.len())));
         }
@@ -280,14 +287,15 @@ impl Writer<'_> {
         };
         self.wait(self.chain.earliest(place));
         let row = self.row();
-        self.chain.advance(self.columns, row, place);
+        self.chain.advance(self.columns, row, place)?;
         self.columns.set(fixed::BOUNDARY, row, boundary::DIGEST);
         self.push(hash_op::OFF, Fr::ZERO);
+        Ok(())
     }
 
     /// Adds an element to the state's first column, value by value: the one that the chain reaches first comes first.
     /// `weights` are those of the places in an element, each with its inverse.
-    fn absorb(&mut self, element: &[Value], weights: &[(Fr, Fr)]) {
+    fn absorb(&mut self, element: &[Value], weights: &[(Fr, Fr)]) -> Result<(), LayoutError> {
         let mut left: Vec<(usize, Value)> = element.iter().copied().enumerate().collect();
         while let Some(nearest) =
             (0..left.len()).min_by_key(|i| self.chain.earliest(left[*i].1.monomial))
@@ -295,7 +303,7 @@ impl Writer<'_> {
             let (j, value) = left.remove(nearest);
             self.wait(self.chain.earliest(value.monomial));
             let row = self.row();
-            self.chain.advance(self.columns, row, value.monomial);
+            self.chain.advance(self.columns, row, value.monomial)?;
             let (weight, inverse) = weights[j];
             self.push(hash_op::ABSORB, inverse);
             self.program.absorbed.push(Absorbed {
@@ -304,6 +312,7 @@ impl Writer<'_> {
                 weight,
             });
         }
+        Ok(())
     }
 
     /// The permutation; the packed elements' offsets join the first constants of their columns.
@@ -399,14 +408,19 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_bound_is_refused() {
+    fn elements_that_no_layer_reads_are_hashed_too() {
         let mut b = Builder::new("stride over inputs", 3, (1, 1, 4, 4));
         let (term, shape) = b.conv(0, 2, (1, 2, 1, 0, 1));
         let hidden = b.push(vec![term], shape, RELU);
         let model = b.finish(hidden, 2);
-        let refused = plan(&model, PROFILE, HASHED).unwrap_err();
-        assert!(refused.to_string().contains("no layer reads"), "{refused}");
+        let values: Vec<i64> = (0..16).map(|i| i - 8).collect();
+        let (layout, got) = digest(&model, std::slice::from_ref(&values));
+        assert_eq!(Packing::of(-8, 7).digest(&values), Ok(got));
+        assert_eq!(layout.digests()[0].count, 16);
+    }
 
+    #[test]
+    fn a_profile_that_does_not_fit_is_refused() {
         let plain = Profile {
             hash: false,
             ..PROFILE

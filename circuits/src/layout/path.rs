@@ -41,10 +41,12 @@ pub(crate) fn cost(from: Monomial, to: Monomial) -> usize {
     nums.max(dens).max(1)
 }
 
-/// Steps whose product is `from / to`, padded with [`HOLD`] to `rows`, which is at least [`cost`].
-pub(crate) fn steps(from: Monomial, to: Monomial, rows: usize) -> Vec<Step> {
+/// Steps whose product is `from / to`, padded with [`HOLD`] to `rows`; `None` where these are less than [`cost`].
+pub(crate) fn steps(from: Monomial, to: Monomial, rows: usize) -> Option<Vec<Step>> {
     let (d, n, m) = counts(from, to);
-    debug_assert!(n.max(m) <= rows);
+    if n.max(m) > rows {
+        return None;
+    }
     let down = 0.max(-d.y).max(-d.k);
     let (x2, x1) = (
         d.x.unsigned_abs() as usize / 2,
@@ -59,7 +61,7 @@ pub(crate) fn steps(from: Monomial, to: Monomial, rows: usize) -> Vec<Step> {
     dens.extend(vec![3; if d.x < 0 { x2 } else { 0 }]);
     out.iter_mut().zip(nums).for_each(|(s, v)| s.0 = v);
     out.iter_mut().zip(dens).for_each(|(s, v)| s.1 = v);
-    out
+    Some(out)
 }
 
 #[cfg(test)]
@@ -76,7 +78,8 @@ mod tests {
                     let (from, to) = (Monomial { k, y, x }, Monomial::default());
                     let rows = cost(from, to);
                     let mut sum = (0, 0, 0);
-                    for (n, d) in steps(from, to, rows + 1) {
+                    assert_eq!(steps(from, to, rows - 1).is_some(), rows == 1 && from == to);
+                    for (n, d) in steps(from, to, rows + 1).expect("one more than enough") {
                         let (n, d) = (NUM[n as usize], DEN[d as usize]);
                         sum = (sum.0 + n.0 - d.0, sum.1 + n.1 - d.1, sum.2 + n.2 - d.2);
                     }

@@ -5,6 +5,7 @@ use super::copies::with_copies;
 use super::hash::{self, HashProgram};
 use super::path::Monomial;
 use super::planner::Planner;
+use super::public::check_public;
 use super::rows::{Activation, FixedColumns};
 use super::tables::Tables;
 use super::{Layout, Shown, Stats, Tensor, Visibility};
@@ -67,6 +68,14 @@ pub enum LayoutError {
     /// Interval analysis failed.
     #[error(transparent)]
     Bounds(#[from] quantize::BoundsError),
+    /// An invariant of the planner does not hold: a defect of ours, found before there are keys.
+    #[error("the layout is inconsistent at `{node}`: {what}; please report this model")]
+    Broken {
+        /// The node, or the part of the circuit.
+        node: String,
+        /// What does not hold.
+        what: &'static str,
+    },
     /// A combination the layout cannot express.
     #[error("node `{node}`: {what}")]
     Unsupported {
@@ -107,7 +116,7 @@ pub fn plan(
             profile: profile.name(),
         });
     }
-    let model = with_copies(model);
+    let model = with_copies(model, visibility);
     let bounds = quantize::bounds(&model)?;
     let limb_bits = if profile.limbs == 1 {
         model.shift
@@ -123,7 +132,7 @@ pub fn plan(
 
     let mut columns = FixedColumns::new(profile.fixed_columns());
     let mut activation = Activation::new(&model, profile, visibility, &tensors);
-    activation.write(&mut columns);
+    activation.write(&mut columns)?;
     let (mut acc, mut cons) = (activation.acc, activation.cons);
     let (rows, public, mut nodes) = (activation.rows, activation.public, activation.nodes);
     let mut contraction = Contraction::new(profile, &tensors);
@@ -133,8 +142,9 @@ pub fn plan(
     let mut hash = HashProgram::default();
     if profile.hash {
         let sides = hash::sides(&model, visibility, &bounds, &tensors, profile.lanes)?;
-        hash.write(&mut columns, &profile, sides);
+        hash.write(&mut columns, &profile, sides)?;
     }
+    check_public(&model, visibility, &public)?;
     let zero = Monomial::default();
     let instance = public.iter().map(|p| p.row + 1).max();
     let stats = Stats {
@@ -153,10 +163,10 @@ pub fn plan(
         return Err(LayoutError::TooManyRows { rows: stats.rows() });
     }
     let last = profile.last_row(k);
-    acc.finish(&mut columns, last - 1);
-    cons.finish(&mut columns, last - 1);
+    acc.finish(&mut columns, last - 1)?;
+    cons.finish(&mut columns, last - 1)?;
     if profile.hash {
-        hash.finish(&mut columns, last - 1);
+        hash.finish(&mut columns, last - 1)?;
     }
     for row in 0..last {
         columns.set(fixed::ACTIVE, row, 1);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::copies::{accumulator_grid, requested};
+use super::copies::{accumulator_grid, is_flat, requested};
 use super::order::{Production, Rows};
 use super::plan::LayoutError;
 use super::scheme::{self, Scheme};
@@ -118,11 +118,7 @@ impl<'a> Planner<'a> {
     }
 
     pub(super) fn is_flat(&self, node: NodeId) -> bool {
-        let shape = self.model.nodes[node].shape;
-        self.linear(node).is_some_and(|l| {
-            accumulator_grid(shape, l) != (1, 1)
-                && l.terms.iter().any(|t| matches!(t.op, Op::Map { .. }))
-        })
+        is_flat(&self.model.nodes[node])
     }
 
     pub(super) fn taps(&self, reader: NodeId, term: usize) -> Vec<scheme::Tap> {
@@ -154,6 +150,16 @@ impl<'a> Planner<'a> {
             });
         };
         if self.is_flat(node) {
+            if linear
+                .terms
+                .iter()
+                .any(|t| self.scheme_pitch(t.source) != 1)
+            {
+                return Err(LayoutError::Broken {
+                    node: self.model.nodes[node].name.clone(),
+                    what: "it is laid out flat, and the items of a batch that it reads are not",
+                });
+            }
             return Ok(Production::Flat);
         }
         let (mut oy, mut ox) = (0, 0);
@@ -277,6 +283,13 @@ impl<'a> Planner<'a> {
                 ),
                 None => ((node.shape.h, node.shape.w), (1, 1)),
             };
+            // Its rows would be looked up, hence enter `cons`, where it has no place of its own.
+            if scheme.is_none() && matches!(node.kind, Kind::Input { .. }) {
+                return Err(LayoutError::Unsupported {
+                    node: node.name.clone(),
+                    what: "is an input that no output depends on; remove it from the model",
+                });
+            }
             let ones = self.ones(id);
             let rows = Rows {
                 shape: node.shape,

@@ -3,7 +3,9 @@
 use ff::Field;
 use halo2_proofs::halo2curves::bn256::Fr;
 
-use super::{Layout, Shown};
+use super::plan::LayoutError;
+use super::{Layout, Public, Shown, Visibility};
+use crate::model::Model;
 use crate::profile::Profile;
 use crate::witness::field;
 
@@ -40,6 +42,35 @@ pub enum PublicError {
     /// Values of the wrong number or length.
     #[error("the public values do not have the model's shapes")]
     Values,
+}
+
+/// Every element of every public tensor has one place, and no two share one: else a proof would show another cell in
+/// its place.
+pub(super) fn check_public(
+    model: &Model,
+    visibility: Visibility,
+    public: &[Public],
+) -> Result<(), LayoutError> {
+    let outputs = model.outputs.iter().map(|port| (port, visibility.output));
+    let inputs = model.inputs.iter().map(|port| (port, visibility.input));
+    let mut places = std::collections::HashSet::new();
+    for (index, (port, shown)) in outputs.chain(inputs).enumerate() {
+        let node = &model.nodes[port.node];
+        let mut shows = vec![0usize; node.shape.len()];
+        let mut distinct = true;
+        for p in public.iter().filter(|p| p.port == index) {
+            shows[p.element] += 1;
+            distinct &= places.insert((p.row, p.lane));
+        }
+        let expected = usize::from(shown == Shown::Public);
+        if !distinct || shows.iter().any(|count| *count != expected) {
+            return Err(LayoutError::Broken {
+                node: node.name.clone(),
+                what: "its public values have not one place each",
+            });
+        }
+    }
+    Ok(())
 }
 
 impl Layout {

@@ -1,8 +1,9 @@
 //! The activation rows and the two chains over them.
 
 use super::path::{self, Monomial, Step};
+use super::plan::LayoutError;
 use super::{Cell, Layout, NodeRows, Public, Shown, Tensor, Visibility};
-use crate::model::{Kind, Model, Table};
+use crate::model::{Kind, Linear, Model, Table};
 use crate::profile::{LIMB_BITS, Profile, fixed};
 
 /// Fixed columns that grow as rows are written.
@@ -24,8 +25,19 @@ impl FixedColumns {
         }
         column[row] = value.into();
     }
+    pub(crate) fn get(&self, column: usize, row: usize) -> i64 {
+        self.columns[column].get(row).copied().unwrap_or(0)
+    }
     pub(crate) fn into_columns(self) -> Vec<Vec<i64>> {
         self.columns
+    }
+}
+
+/// A defect of the planner, at a node or in a chain.
+fn broken(node: &str, what: &'static str) -> LayoutError {
+    LayoutError::Broken {
+        node: node.into(),
+        what,
     }
 }
 
@@ -33,14 +45,17 @@ impl FixedColumns {
 /// row's denominator make one step, and a denominator of the last row would divide the total: it is 1.
 #[derive(Debug)]
 pub(crate) struct Walk {
+    /// The chain's name, for errors.
+    chain: &'static str,
     num: usize,
     den: usize,
     last: Option<(usize, Monomial)>,
 }
 
 impl Walk {
-    pub(crate) fn new(num: usize, den: usize) -> Self {
+    pub(crate) fn new(chain: &'static str, num: usize, den: usize) -> Self {
         Walk {
+            chain,
             num,
             den,
             last: None,
@@ -53,29 +68,41 @@ impl Walk {
             .map_or(0, |(row, from)| row + path::cost(from, to))
     }
 
-    /// Moves to `to` at `row`.
-    pub(crate) fn advance(&mut self, fixed: &mut FixedColumns, row: usize, to: Monomial) {
+    /// Moves to `to` at `row`, [`Walk::earliest`] or later.
+    pub(crate) fn advance(
+        &mut self,
+        fixed: &mut FixedColumns,
+        row: usize,
+        to: Monomial,
+    ) -> Result<(), LayoutError> {
         if let Some((from_row, from)) = self.last {
-            for (i, (num, den)) in path::steps(from, to, row - from_row)
-                .into_iter()
-                .enumerate()
-            {
+            let steps = row
+                .checked_sub(from_row)
+                .and_then(|rows| path::steps(from, to, rows))
+                .ok_or_else(|| broken(self.chain, "the chain has too few rows for a walk"))?;
+            for (i, (num, den)) in steps.into_iter().enumerate() {
                 fixed.set(self.num, from_row + 1 + i, num);
                 fixed.set(self.den, from_row + i, den);
             }
         }
         self.last = Some((row, to));
+        Ok(())
     }
 
     /// Ends at weight 1 in `row`, the one before the totals are compared.
-    pub(crate) fn finish(&mut self, fixed: &mut FixedColumns, row: usize) {
+    pub(crate) fn finish(
+        &mut self,
+        fixed: &mut FixedColumns,
+        row: usize,
+    ) -> Result<(), LayoutError> {
         let hold: Step = path::HOLD;
         if self.last.is_none() {
             // An empty chain starts, as every chain does, with the reset (numerator 0) and holds 0.
             self.last = Some((0, Monomial::default()));
         }
-        self.advance(fixed, row, Monomial::default());
+        self.advance(fixed, row, Monomial::default())?;
         fixed.set(self.den, row, hold.1);
+        Ok(())
     }
 }
 
@@ -104,8 +131,8 @@ impl<'a> Activation<'a> {
             profile,
             visibility,
             tensors,
-            acc: Walk::new(fixed::ACC_NUM, fixed::ACC_DEN),
-            cons: Walk::new(fixed::CONS_NUM, fixed::CONS_DEN),
+            acc: Walk::new("acc", fixed::ACC_NUM, fixed::ACC_DEN),
+            cons: Walk::new("cons", fixed::CONS_NUM, fixed::CONS_DEN),
             rows: Vec::new(),
             public: Vec::new(),
             nodes: Vec::new(),
@@ -113,15 +140,15 @@ impl<'a> Activation<'a> {
     }
 
     /// Writes all rows; the digests of hashed sides stand in front, where the instance columns are short.
-    pub(crate) fn write(&mut self, columns: &mut FixedColumns) {
+    pub(crate) fn write(&mut self, columns: &mut FixedColumns) -> Result<(), LayoutError> {
         if self.visibility.hashes() {
-            self.acc.advance(columns, 0, Monomial::default());
+            self.acc.advance(columns, 0, Monomial::default())?;
             columns.set(fixed::INSTANCE, 0, -1);
             self.rows.push(None);
         }
         for index in 0..self.tensors.len() {
             let start = self.rows.len();
-            let junk = self.write_tensor(columns, index);
+            let junk = self.write_tensor(columns, index)?;
             let name = self.model.nodes[self.tensors[index].node].name.clone();
             self.nodes.push(NodeRows {
                 name,
@@ -130,9 +157,15 @@ impl<'a> Activation<'a> {
                 contraction: 0,
             });
         }
+        Ok(())
     }
 
-    fn write_tensor(&mut self, columns: &mut FixedColumns, index: usize) -> usize {
+    fn write_tensor(
+        &mut self,
+        columns: &mut FixedColumns,
+        index: usize,
+    ) -> Result<usize, LayoutError> {
+        let name = &self.model.nodes[self.tensors[index].node].name;
         let tensor = &self.tensors[index];
         let mut junk = 0;
         for group in 0..tensor.groups {
@@ -144,25 +177,30 @@ impl<'a> Activation<'a> {
                     .max(to_acc.map_or(0, |m| self.acc.earliest(m)))
                     .max(to_cons.map_or(0, |m| self.cons.earliest(m)));
                 if let Some(m) = to_acc {
-                    self.acc.advance(columns, row, m);
+                    self.acc.advance(columns, row, m)?;
                 }
                 if let Some(m) = to_cons {
-                    self.cons.advance(columns, row, m);
+                    self.cons.advance(columns, row, m)?;
                 }
-                debug_assert!(
-                    row == self.rows.len() || !self.continues_window(tensor, group, position),
-                    "the running maximum passes from a row to the next"
-                );
+                // The running maximum passes from a row to the next: after a bridging row it would start anew.
+                if row != self.rows.len() && self.continues_window(tensor, group, position) {
+                    return Err(broken(
+                        name,
+                        "the rows of a pooling window are not neighbours",
+                    ));
+                }
                 self.rows.resize(row, None);
                 self.rows.push(Some(Cell {
                     tensor: index as u32,
                     group: group as u32,
                     position: position as u32,
                 }));
-                junk += usize::from(!self.write_selectors(columns, tensor, group, position, row));
+                let enters = [to_acc, to_cons].map(|weight| weight.is_some());
+                let live = self.write_selectors(columns, tensor, (group, position), row, enters)?;
+                junk += usize::from(!live);
             }
         }
-        junk
+        Ok(junk)
     }
 
     /// True for the rows of a window but its first.
@@ -202,21 +240,22 @@ impl<'a> Activation<'a> {
         (acc, cons)
     }
 
-    /// Returns false for a row that only completes a full product.
+    /// Returns false for a row that only completes a full product. `enters`: whether the chains `acc` and `cons` give the
+    /// row a weight; what enters a chain where it only bridges would have the weight of a neighbour's cell.
     fn write_selectors(
         &mut self,
         columns: &mut FixedColumns,
         tensor: &Tensor,
-        group: usize,
-        position: usize,
+        (group, position): (usize, usize),
         row: usize,
-    ) -> bool {
+        enters: [bool; 2],
+    ) -> Result<bool, LayoutError> {
         let cell = &tensor.order[position];
         if cell.one && group == 0 {
             columns.set(fixed::ONE, row, 1);
         }
         let node = &self.model.nodes[tensor.node];
-        match &node.kind {
+        let live = match &node.kind {
             Kind::Input { .. } if cell.at.is_some() => {
                 columns.set(fixed::CONSUME, row, 1);
                 columns.set(fixed::TAG, row, tensor.tag);
@@ -247,45 +286,70 @@ impl<'a> Activation<'a> {
                 valid
             }
             Kind::Linear(linear) => {
-                if cell.cons.is_none() {
-                    columns.set(fixed::SCALE_B, row, 1);
-                    return false;
-                }
-                if cell.at.is_none() {
-                    return true;
-                }
-                let (mut tag, mut goes_on) = (tensor.tag, false);
-                if let Some((i, len)) = cell.window {
-                    let i = if tensor.alternate && group % 2 == 1 {
-                        len - 1 - i
-                    } else {
-                        i
-                    };
-                    goes_on = i + 1 < len;
-                    if i == 0 {
-                        tag = tensor.first_tag;
-                    }
-                }
-                columns.set(fixed::CONSUME, row, 1);
-                columns.set(fixed::TAG, row, tag);
-                columns.set(
-                    fixed::SCALE_A,
-                    row,
-                    if linear.requantize {
-                        1i64 << self.model.shift
-                    } else {
-                        1
-                    },
-                );
-                if linear.requantize {
-                    columns.set(fixed::SCALE_B, row, 1);
-                }
-                if goes_on {
-                    columns.set(fixed::WINDOW, row, 1);
-                }
-                true
+                self.write_looked_up(columns, tensor, linear, (group, position), row)
+            }
+        };
+        let in_acc = [fixed::SCALE_A, fixed::SCALE_B, fixed::INSTANCE];
+        let in_cons = [fixed::CONSUME, fixed::ONE];
+        for (entered, selectors) in enters.into_iter().zip([&in_acc[..], &in_cons]) {
+            let selected = selectors.iter().any(|c| columns.get(*c, row) != 0);
+            if selected && !entered {
+                return Err(broken(
+                    &node.name,
+                    "a row has no weight of its own in a chain",
+                ));
             }
         }
+        Ok(live)
+    }
+
+    /// A row of a tensor that is not an output.
+    fn write_looked_up(
+        &self,
+        columns: &mut FixedColumns,
+        tensor: &Tensor,
+        linear: &Linear,
+        (group, position): (usize, usize),
+        row: usize,
+    ) -> bool {
+        let cell = &tensor.order[position];
+        if cell.cons.is_none() {
+            columns.set(fixed::SCALE_B, row, 1);
+            return false;
+        }
+        if cell.at.is_none() {
+            return true;
+        }
+        let (mut tag, mut goes_on) = (tensor.tag, false);
+        if let Some((i, len)) = cell.window {
+            let i = if tensor.alternate && group % 2 == 1 {
+                len - 1 - i
+            } else {
+                i
+            };
+            goes_on = i + 1 < len;
+            if i == 0 {
+                tag = tensor.first_tag;
+            }
+        }
+        columns.set(fixed::CONSUME, row, 1);
+        columns.set(fixed::TAG, row, tag);
+        columns.set(
+            fixed::SCALE_A,
+            row,
+            if linear.requantize {
+                1i64 << self.model.shift
+            } else {
+                1
+            },
+        );
+        if linear.requantize {
+            columns.set(fixed::SCALE_B, row, 1);
+        }
+        if goes_on {
+            columns.set(fixed::WINDOW, row, 1);
+        }
+        true
     }
 
     fn record_public(&mut self, tensor: &Tensor, group: usize, position: usize, row: usize) {

@@ -160,7 +160,7 @@ pub(crate) fn taps(op: &Op, shape: Shape, out: (usize, usize)) -> Vec<Tap> {
                 pads: (pads.0, pads.1),
             }
         }
-        (Op::SumPool(p), Scheme::Strided(sy, sx)) if p.kernel != (1, 1) => Window {
+        (Op::SumPool(p), Scheme::Strided(sy, sx)) => Window {
             kernel: p.kernel,
             stride: (sy, sx),
             dilation: (1, 1),

@@ -84,6 +84,8 @@ impl Planner<'_> {
                     weights: weights.filter(|w| w.1 != 0).collect(),
                 })
             })
+            // A reader whose elements nobody reads has no rows.
+            .filter(|tap| !tap.weights.is_empty())
             .collect()
     }
 }

@@ -200,14 +200,21 @@ pub fn quantize_traced(
     Ok((model, trace))
 }
 
-/// True where some node reads an element of the tensor.
+/// True where a node that an output depends on reads an element of the tensor.
 fn is_read(model: &Model, tensor: NodeId) -> bool {
-    let reads = |term: &Term| {
-        let empty = matches!(&term.op, Op::Map { entries, .. } if entries.is_empty());
-        term.source == tensor && !empty
-    };
-    model.nodes.iter().any(|node| match &node.kind {
-        Kind::Linear(linear) => linear.terms.iter().any(reads),
-        Kind::Input { .. } => false,
-    })
+    let mut live = vec![false; model.nodes.len()];
+    let outputs = model.outputs.iter().map(|port| port.node);
+    outputs.for_each(|node| live[node] = true);
+    for (id, node) in model.nodes.iter().enumerate().rev() {
+        let Kind::Linear(linear) = &node.kind else {
+            continue;
+        };
+        let reads =
+            |term: &&Term| !matches!(&term.op, Op::Map { entries, .. } if entries.is_empty());
+        if live[id] {
+            let sources = linear.terms.iter().filter(reads).map(|term| term.source);
+            sources.for_each(|source| live[source] = true);
+        }
+    }
+    live[tensor]
 }

@@ -1,11 +1,13 @@
 //! The witness: the executor's values laid out in rows, and the running values of phases 2 and 3.
 
+mod agreed;
 mod chains;
 mod hash;
 mod lookups;
 mod phases;
 mod values;
 
+pub use agreed::Inference;
 pub(crate) use chains::Second;
 #[cfg(test)]
 pub(crate) use hash::run as hash_columns;

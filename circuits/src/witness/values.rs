@@ -42,6 +42,40 @@ pub enum WitnessError {
         /// Greatest.
         hi: i64,
     },
+    /// The layout has no cell for a value: a defect of the compiler, found before proving.
+    #[error("the layout has no cell for a value of node `{node}`; please report this model")]
+    NoCell {
+        /// The node.
+        node: String,
+    },
+    /// The circuit computed another value than the integer model: a defect of the compiler, found before proving.
+    #[error(
+        "the circuit has {circuit} at element {element} of `{port}`, where the integer model has {model}; please report this model, nothing was proved"
+    )]
+    Disagrees {
+        /// The input or output.
+        port: String,
+        /// Element of its node's NCHW tensor.
+        element: usize,
+        /// What the instance columns hold.
+        circuit: i64,
+        /// What the executor computes.
+        model: i64,
+    },
+    /// The circuit hashed other values than the integer model has: a defect of the compiler, found before proving.
+    #[error(
+        "the circuit's digest of the {side} is not the one of the integer model's values; please report this model, nothing was proved"
+    )]
+    Digest {
+        /// `inputs` or `outputs`.
+        side: &'static str,
+    },
+    /// The instance columns are not those of the layout.
+    #[error(transparent)]
+    Public(#[from] crate::layout::PublicError),
+    /// The executor refused the inputs.
+    #[error(transparent)]
+    Execute(#[from] crate::executor::ExecError),
     /// The interval analysis missed a value: a defect of the compiler, found before proving.
     #[error("node `{node}` computed {value}, outside its lookup table; please report this model")]
     OutsideTable {
@@ -196,7 +230,7 @@ pub(super) fn run(layout: &Layout, inputs: &[Vec<i64>]) -> Result<Vec<Cells>, Wi
             &out[index].c,
             &slots,
             &mut sums,
-        );
+        )?;
     }
     Ok(out)
 }
@@ -209,7 +243,7 @@ fn scatter(
     values: &[i64],
     slots: &[Slots],
     sums: &mut [Vec<i64>],
-) {
+) -> Result<(), WitnessError> {
     let lanes = layout.profile.lanes;
     let mut by_plane: Vec<Vec<(usize, i64, i64)>> = vec![Vec::new(); tensor.cons_planes];
     for (i, row) in tensor
@@ -246,13 +280,21 @@ fn scatter(
                 if value == 0 {
                     continue;
                 }
-                let slot = slots[tap.to].get(y + tap.shift.0, x + tap.shift.1);
-                let slot = slot.expect("the support holds every coordinate that a tap reaches");
+                let slot = slots[tap.to]
+                    .get(y + tap.shift.0, x + tap.shift.1)
+                    .ok_or_else(|| no_cell(layout, &layout.tensors[tap.to]))?;
                 for (offset, weight) in &tap.weights {
                     sum[slot * range + *offset as usize] += value * weight;
                 }
             }
         }
+    }
+    Ok(())
+}
+
+fn no_cell(layout: &Layout, tensor: &Tensor) -> WitnessError {
+    WitnessError::NoCell {
+        node: layout.model.nodes[tensor.node].name.clone(),
     }
 }
 
@@ -312,7 +354,9 @@ fn linear_cells(
         for position in tensor.walk(group) {
             let row = &tensor.order[position];
             let Some(prod) = row.prod else { continue };
-            let slot = slots.get(prod.y, prod.x).expect("every row has its slot");
+            let slot = slots
+                .get(prod.y, prod.x)
+                .ok_or_else(|| no_cell(layout, tensor))?;
             let offset = slot * range + tensor.offset_p(group, prod.plane, lanes);
             let window = row.window.map(|(i, len)| {
                 if tensor.alternate && group % 2 == 1 {

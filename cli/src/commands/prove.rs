@@ -38,6 +38,7 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
         WhichProver::Plain => plain(args, ui, &compiled, (&pk, &srs), item)?,
     };
     let peak = pipeline::peak_memory_mib();
+    let shows = pipeline::shows(&compiled, &pk, &proved.proof, item)?;
     // What follows needs neither; a plain prover may run beside this process.
     drop((pk, srs));
     let Proved {
@@ -51,14 +52,18 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
     } = proved;
     let file_bytes = pipeline::write_proof(&args.proof, &proof)?;
     let facts = pipeline::facts(&compiled)?;
-    let outputs = pipeline::execute(&compiled.model, item)?;
-    let digests = pipeline::digests(&compiled, item)?;
+    let pipeline::Shows {
+        outputs,
+        outputs_are_public,
+        digests,
+    } = shows;
 
     let mut report = json!({
         "model": facts.model, "model_id": facts.model_id, "k": facts.k, "prover": args.prover.name(),
         "backend": args.backend.name(), "processor": processor, "prove_s": ui::seconds(cold), "peak_mib": peak, "proof_bytes": proof.bytes().len(),
         "public_values": facts.public_values, "file": args.proof, "file_bytes": file_bytes,
-        "insecure": proof.insecure(), "outputs": tensors::json(&outputs)["outputs"], "digests": digests,
+        "insecure": proof.insecure(), "outputs": tensors::json(&outputs)["outputs"],
+        "outputs_in_proof": outputs_are_public, "digests": digests,
     });
     let mut table = Table::new();
     table.row(["computed on", &processor]);
@@ -106,7 +111,11 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
             &format!("{} ({})", args.proof.display(), ui::bytes(file_bytes)),
         ]);
     for output in &outputs {
-        table.row([&output.name, &output.summary()]);
+        let told = match outputs_are_public {
+            true => output.summary(),
+            false => format!("{} (not in the proof)", output.summary()),
+        };
+        table.row([&output.name, &told]);
     }
     for digest in &digests {
         table.row(digest.row());

@@ -31,9 +31,10 @@ pub use files::{
 };
 pub use float::{FloatModel, OutputError, Quantized};
 pub use proof::{
-    ImportedSrs, KeyPaths, Keys, Pk, Prepared, Proof, Srs, Vk, cores, dev_srs, devices, import_srs,
-    prepare, proof_digests, prove, prove_plain, prover_plan, public_tensors, read_pk, read_proof,
-    read_srs, read_vk, setup, verify, write_pk, write_proof, write_srs, write_vk,
+    ImportedSrs, KeyPaths, Keys, Pk, Prepared, Proof, Shows, Srs, Vk, cores, dev_srs, devices,
+    import_srs, prepare, proof_digests, prove, prove_plain, prover_plan, public_tensors, read_pk,
+    read_proof, read_srs, read_vk, setup, shows, verify, write_pk, write_proof, write_srs,
+    write_vk,
 };
 
 /// Said of everything made with a development reference string.

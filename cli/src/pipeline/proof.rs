@@ -12,11 +12,11 @@ use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 use tensorseal_circuits::{
     circuit::ModelCircuit,
-    layout::{self, Layout, PublicValues, Shown},
+    layout::{self, Layout, Shown},
     model::Port,
     ports,
     profile::Profile,
-    witness::{ColumnValues, Phases, Witness},
+    witness::{ColumnValues, Inference, Phases},
 };
 use tensorseal_prover::{
     self as prover, ProvingKey, SrsError, VerifyingKey,
@@ -31,7 +31,9 @@ use tensorseal_verifier_contract::project::{self, PublicTensor, Side};
 use tracing::debug_span;
 
 use super::{
-    CompiledModel, DigestValue, HashedSide, Item, compiled::check_inputs, digests::digest_hex,
+    CompiledModel, DigestValue, HashedSide, Item,
+    compiled::{check_inputs, execute},
+    digests::digest_hex,
     files,
 };
 use crate::{CliError, Result, args::Backend, chain, tensors::Tensor};
@@ -156,7 +158,7 @@ struct PublicPort {
 }
 
 impl KeyInfo {
-    fn new(compiled: &CompiledModel) -> Self {
+    fn new(compiled: &CompiledModel) -> Result<Self> {
         let layout = &*compiled.layout;
         let mut public = Vec::new();
         for (is_input, ports, shown, first) in [
@@ -175,11 +177,11 @@ impl KeyInfo {
                 public.push(PublicPort {
                     port: port.clone(),
                     is_input,
-                    cells: public_cells(layout, port, first + index),
+                    cells: public_cells(layout, port, first + index)?,
                 });
             }
         }
-        Self {
+        Ok(Self {
             model: compiled.model.name.clone(),
             model_id: compiled.id,
             profile: layout.profile,
@@ -189,7 +191,32 @@ impl KeyInfo {
                 .iter()
                 .map(|digest| HashedSide::new(&compiled.model, digest))
                 .collect(),
-        }
+        })
+    }
+
+    /// The public tensors of a proof as real numbers, outputs first.
+    fn tensors(&self, proof: &Proof) -> Result<Vec<Tensor>> {
+        let tensor = |public: &PublicPort| {
+            let cell = |&(column, row): &(u32, u32)| {
+                proof
+                    .instances
+                    .get(column as usize)?
+                    .get(row as usize)
+                    .copied()
+            };
+            let values: Option<Vec<i64>> = public.cells.iter().map(cell).collect();
+            let values = values.ok_or_else(|| {
+                CliError::Input("the proof belongs to another model than the key".into())
+            })?;
+            let values = ports::dequantize(&public.port, &values)
+                .map_err(|why| CliError::input("the proof", why))?;
+            Ok(Tensor {
+                name: public.port.name.clone(),
+                shape: public.port.shape.clone(),
+                values,
+            })
+        };
+        self.public.iter().map(tensor).collect()
     }
 
     /// Splits a key's payload into this and the key proper.
@@ -209,12 +236,18 @@ impl KeyInfo {
     }
 }
 
-fn public_cells(layout: &Layout, port: &Port, index: usize) -> Vec<(u32, u32)> {
-    let mut cells = vec![(0, 0); port.shape.iter().product()];
+/// The place of each element of a public tensor, NCHW; all have one.
+fn public_cells(layout: &Layout, port: &Port, index: usize) -> Result<Vec<(u32, u32)>> {
+    let mut cells = vec![None; port.shape.iter().product()];
     for public in layout.public().iter().filter(|public| public.port == index) {
-        cells[public.element] = (public.lane as u32, public.row as u32);
+        cells[public.element] = Some((public.lane as u32, public.row as u32));
     }
-    cells
+    cells.into_iter().collect::<Option<_>>().ok_or_else(|| {
+        CliError::Input(format!(
+            "`{}`: an element has no place among the public values; please report this model",
+            port.name
+        ))
+    })
 }
 
 /// A proving key.
@@ -365,7 +398,7 @@ pub fn setup(compiled: &CompiledModel, srs: &Srs) -> Result<Keys> {
     let instance = vec![layout.folded_instance_rows(); layout.profile.lanes];
     let key = prover::keygen(&srs, &ModelCircuit::new(layout.clone()), &instance)
         .map_err(|why| CliError::input(what(), why))?;
-    let info = KeyInfo::new(compiled);
+    let info = KeyInfo::new(compiled)?;
     let vk = Vk {
         info: info.clone(),
         key: key.vk().clone(),
@@ -402,7 +435,7 @@ pub fn write_vk(path: &Path, keys: &Keys) -> Result<u64> {
 pub fn read_pk(path: &Path, compiled: &CompiledModel) -> Result<Pk> {
     let payload = files::map_artifact(path, Kind::ProvingKey)?.payload;
     let (info, key) = KeyInfo::take(&payload, path)?;
-    if info != KeyInfo::new(compiled) {
+    if info != KeyInfo::new(compiled)? {
         return Err(CliError::Input(format!(
             "{}: the key of model `{}` (id {}...), not of `{}` (id {}...); run `setup` on this model, or prove with that one",
             path.display(),
@@ -534,7 +567,9 @@ impl Prepared<'_> {
     /// Makes the proof of one batch of inputs.
     pub fn prove(&self, item: &Item) -> Result<Proof> {
         let span = debug_span!("execute").entered();
-        let (witness, instances) = execute_for_proof(self.compiled, item)?;
+        let Inference {
+            witness, instances, ..
+        } = execute_for_proof(self.compiled, item)?;
         let digests = witness.digests.clone();
         drop(span);
         let mut columns = WholeColumns(Phases::new(&self.compiled.layout, &witness));
@@ -571,19 +606,11 @@ fn proving_failed(compiled: &CompiledModel, why: &dyn std::error::Error) -> CliE
     CliError::Input(format!("proving `{}`: {why}", compiled.model.name))
 }
 
-/// The witness and the public values.
-fn execute_for_proof(compiled: &CompiledModel, item: &Item) -> Result<(Witness, Vec<Vec<i64>>)> {
-    let layout = &compiled.layout;
+/// The inference to be proved, which circuit and integer model agree on.
+fn execute_for_proof(compiled: &CompiledModel, item: &Item) -> Result<Inference> {
     let inputs = check_inputs(&compiled.model, item)?;
-    let witness = Witness::new(layout, &inputs).map_err(|why| proving_failed(compiled, &why))?;
-    let public = PublicValues {
-        outputs: witness.outputs.clone(),
-        inputs,
-    };
-    let instances = layout
-        .instances(&public)
-        .map_err(|why| proving_failed(compiled, &why))?;
-    Ok((witness, instances))
+    Inference::new(&compiled.model, &compiled.layout, &inputs)
+        .map_err(|why| proving_failed(compiled, &why))
 }
 
 /// Prepares the fast prover on this processor and makes one proof.
@@ -593,7 +620,9 @@ pub fn prove(compiled: &CompiledModel, pk: &Pk, srs: &Srs, item: &Item) -> Resul
 
 /// Makes a proof with the plain prover, for comparison.
 pub fn prove_plain(compiled: &CompiledModel, pk: &Pk, srs: &Srs, item: &Item) -> Result<Proof> {
-    let (witness, instances) = execute_for_proof(compiled, item)?;
+    let Inference {
+        witness, instances, ..
+    } = execute_for_proof(compiled, item)?;
     let digests = witness.digests.clone();
     let circuit = ModelCircuit::with_witness(compiled.layout.clone(), Arc::new(witness));
     // The circuit computes from its own values and reads no cell back.
@@ -606,6 +635,34 @@ pub fn prove_plain(compiled: &CompiledModel, pk: &Pk, srs: &Srs, item: &Item) ->
         digests,
         bytes,
         insecure: srs.insecure(),
+    })
+}
+
+/// What the prover sees of a proof: the outputs, those that the proof shows as it shows them, and its digests.
+#[derive(Clone, Debug)]
+pub struct Shows {
+    /// The outputs; where they are not public, as the circuit computed them.
+    pub outputs: Vec<Tensor>,
+    /// Whether the proof shows the outputs themselves.
+    pub outputs_are_public: bool,
+    /// What stands in place of a hashed side.
+    pub digests: Vec<DigestValue>,
+}
+
+/// What a proof of one batch of inputs says, read off the proof; the outputs that it does not show come from the integer model.
+pub fn shows(compiled: &CompiledModel, pk: &Pk, proof: &Proof, item: &Item) -> Result<Shows> {
+    let outputs_are_public = compiled.layout.visibility.output == Shown::Public;
+    let outputs = if outputs_are_public {
+        let outputs = compiled.model.outputs.len();
+        pk.info.tensors(proof)?.into_iter().take(outputs).collect()
+    } else {
+        execute(&compiled.model, item)?
+    };
+    let digests = pk.info.hashed.iter().zip(&proof.digests);
+    Ok(Shows {
+        outputs,
+        outputs_are_public,
+        digests: digests.map(|(side, value)| side.with(value)).collect(),
     })
 }
 
@@ -718,27 +775,7 @@ pub fn read_proof(path: &Path) -> Result<Proof> {
 
 /// The public tensors of a proof as real numbers, outputs first. Says nothing about the proof: verify it.
 pub fn public_tensors(vk: &Vk, proof: &Proof) -> Result<Vec<Tensor>> {
-    let tensor = |public: &PublicPort| {
-        let cell = |&(column, row): &(u32, u32)| {
-            proof
-                .instances
-                .get(column as usize)?
-                .get(row as usize)
-                .copied()
-        };
-        let values: Option<Vec<i64>> = public.cells.iter().map(cell).collect();
-        let values = values.ok_or_else(|| {
-            CliError::Input("the proof belongs to another model than the key".into())
-        })?;
-        let values = ports::dequantize(&public.port, &values)
-            .map_err(|why| CliError::input("the proof", why))?;
-        Ok(Tensor {
-            name: public.port.name.clone(),
-            shape: public.port.shape.clone(),
-            values,
-        })
-    };
-    vk.info.public.iter().map(tensor).collect()
+    vk.info.tensors(proof)
 }
 
 /// The digests of a proof. Says nothing about the proof: verify it.
