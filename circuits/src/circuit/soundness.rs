@@ -3,6 +3,7 @@
 //! Cells that nobody reads exist by design (`docs/arithmetization.md` lists them); `read` below is that list, and the
 //! tests check it in both directions.
 
+mod columns;
 mod deletions;
 mod equations;
 mod forgeries;

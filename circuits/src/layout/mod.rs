@@ -21,6 +21,8 @@ mod weights;
 pub use choose::{Optimize, TIME_TERMS, TIME_US, choose, time_terms};
 pub(crate) use hash::HashProgram;
 pub use hash::{Digest, Side};
+#[cfg(test)]
+pub(crate) use plan::plan_with;
 pub use plan::{LayoutError, plan};
 pub use public::{PublicError, PublicValues};
 

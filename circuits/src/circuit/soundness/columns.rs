@@ -1,0 +1,551 @@
+//! Every weakening of what a key commits to is noticed by the checker of the fixed columns (`crate::check`).
+//!
+//! Cells of the fixed columns one by one; tags, tables and their extents, ranges of exponents, orders and windows, each as
+//! the planner would write it who got it wrong, so that all that follows from it agrees; other models, other digests, other
+//! places of public values.
+
+use rayon::prelude::*;
+
+use super::{BOTH, FOLDED, HASHED, OUTPUT, SMALL, TABLES};
+use crate::check::statement;
+use crate::hash::Packing;
+use crate::layout::{Layout, Tensor, Visibility, plan, plan_with};
+use crate::model::{Kind, Model, Op, Table};
+use crate::profile::{HashFixed, Profile, fixed};
+use crate::testing;
+use ff::Field;
+use halo2_proofs::halo2curves::bn256::Fr;
+
+/// A model as it is laid out.
+struct Case {
+    model: Model,
+    profile: Profile,
+    visibility: Visibility,
+}
+
+impl Case {
+    fn new(model: Model, profile: Profile, visibility: Visibility) -> Self {
+        let hash = visibility.hashes();
+        let profile = Profile { hash, ..profile };
+        Case {
+            model,
+            profile,
+            visibility,
+        }
+    }
+
+    fn layout(&self) -> Layout {
+        plan(&self.model, self.profile, self.visibility).expect("the model fits")
+    }
+
+    /// The honest layout, changed.
+    fn notices(&self, what: &str, change: impl FnOnce(&mut Layout)) {
+        let mut layout = self.layout();
+        change(&mut layout);
+        assert!(self.rejects(&layout), "{}: {what}", self.name());
+    }
+
+    /// A layout that follows from other tensors, where there is one.
+    fn notices_tensors(&self, what: &str, change: impl FnOnce(&mut [Tensor])) {
+        // What the planner refuses by itself is noticed too.
+        if let Ok(layout) = plan_with(&self.model, self.profile, self.visibility, change) {
+            assert!(self.rejects(&layout), "{}: {what}", self.name());
+        }
+    }
+
+    fn rejects(&self, layout: &Layout) -> bool {
+        statement(&self.model, layout).is_err()
+    }
+
+    fn name(&self) -> String {
+        format!("{} in {}", self.model.name, self.profile.name())
+    }
+}
+
+/// Each kind of layer, folded and not, hashed and not.
+fn cases() -> Vec<Case> {
+    let kinds = testing::layer_kinds().into_iter();
+    let mut out: Vec<Case> = kinds
+        .flat_map(|model| {
+            [(SMALL, OUTPUT), (FOLDED, BOTH), (TABLES, HASHED)]
+                .map(|(profile, visibility)| Case::new(model.clone(), profile, visibility))
+        })
+        .collect();
+    // Five limbs.
+    let profile = Profile { limbs: 5, ..SMALL };
+    out.push(Case::new(testing::tied(), profile, OUTPUT));
+    out
+}
+
+#[test]
+fn honest_layouts_are_accepted() {
+    for case in cases() {
+        assert_eq!(
+            statement(&case.model, &case.layout()),
+            Ok(()),
+            "{}",
+            case.name()
+        );
+    }
+}
+
+/// What a fixed cell could hold instead.
+fn others(layout: &Layout, column: usize, value: i64) -> Vec<i64> {
+    let p = &layout.profile;
+    let steps = [
+        fixed::ACC_NUM,
+        fixed::ACC_DEN,
+        fixed::CONS_NUM,
+        fixed::CONS_DEN,
+        fixed::Z_NUM,
+        fixed::Z_DEN,
+    ];
+    let chain = steps.contains(&column)
+        || p.hash
+            && [HashFixed::Num, HashFixed::Den]
+                .map(|c| p.hash_fixed(c))
+                .contains(&column);
+    let known: &[i64] = match column {
+        _ if chain => &[0, 1, 2, 3, 4],
+        fixed::U_OP => &[0, 1, 2, 3],
+        fixed::DOT_OP => &[0, 1, 2],
+        fixed::BOUNDARY => &[0, 1, 2, 3, 4],
+        _ if p.hash && column == p.hash_fixed(HashFixed::Op) => &[0, 1, 2, 4, 5],
+        _ if value == 0 => &[1],
+        _ => &[0],
+    };
+    let mut out: Vec<i64> = known.iter().copied().filter(|v| *v != value).collect();
+    if value != 0 && known == [0] {
+        out.extend([value + 1, -value].into_iter().filter(|v| *v != 0));
+    }
+    out
+}
+
+/// Weakens each cell of the fixed columns, and returns those that nobody notices.
+fn unnoticed(case: &Case, rows: impl Fn(usize) -> bool + Sync) -> Vec<(usize, usize, i64, i64)> {
+    let columns = case.profile.fixed_columns();
+    (0..columns)
+        .into_par_iter()
+        .flat_map_iter(|column| {
+            let mut layout = case.layout();
+            let last = layout.last_row();
+            let constants =
+                case.profile.hash && column == case.profile.hash_fixed(HashFixed::Constant);
+            layout.fixed[column].resize(last + 1, 0);
+            let mut out = Vec::new();
+            for row in (0..=last).filter(|row| rows(*row) && !constants) {
+                let value = layout.fixed[column][row];
+                for other in others(&layout, column, value) {
+                    layout.fixed[column][row] = other;
+                    if !case.rejects(&layout) {
+                        out.push((column, row, value, other));
+                    }
+                }
+                layout.fixed[column][row] = value;
+            }
+            out
+        })
+        .collect()
+}
+
+#[test]
+fn zz_survey() {
+    for case in cases().into_iter().take(6) {
+        let start = std::time::Instant::now();
+        let layout = case.layout();
+        let left = unnoticed(&case, |_| true);
+        eprintln!(
+            "{} {:?} {} left of {} rows",
+            case.name(),
+            start.elapsed(),
+            left.len(),
+            layout.last_row()
+        );
+        let mut by: std::collections::BTreeMap<(usize, i64, i64), Vec<usize>> = Default::default();
+        for (c, r, v, o) in left {
+            by.entry((c, v, o)).or_default().push(r);
+        }
+        for (k, rows) in by {
+            eprintln!("  {k:?}: {} {:?}", rows.len(), &rows[..rows.len().min(12)]);
+        }
+    }
+}
+
+/// Rows `(in, out, tag)` of all tables.
+struct Entries(Vec<[i64; 3]>);
+
+impl Entries {
+    fn of(layout: &Layout) -> Self {
+        let p = &layout.profile;
+        let row = |table: usize, row: usize| {
+            let columns = p.table(table).map(|column| &layout.fixed[column]);
+            columns.map(|column| column.get(row).copied().unwrap_or(0))
+        };
+        let rows = layout.last_row();
+        let all = (0..p.tables).flat_map(|table| (0..rows).map(move |at| row(table, at)));
+        Entries(all.filter(|entry| *entry != [0; 3]).collect())
+    }
+
+    /// Other tables, from the first row of the first on.
+    fn write(&self, layout: &mut Layout) {
+        let (rows, p) = (layout.last_row(), layout.profile);
+        assert!(self.0.len() < rows * p.tables, "there are spare rows");
+        for table in 0..p.tables {
+            for (i, column) in p.table(table).into_iter().enumerate() {
+                let entries = self.0.iter().skip(table * rows).take(rows);
+                layout.fixed[column] = entries.map(|entry| entry[i]).collect();
+                layout.fixed[column].resize(rows, 0);
+            }
+        }
+    }
+
+    /// The least and the greatest argument of a tag.
+    fn ends(&self, tag: i64) -> (i64, i64) {
+        let of = self.0.iter().filter(|entry| entry[2] == tag);
+        let of: Vec<i64> = of.map(|entry| entry[0]).collect();
+        (*of.iter().min().unwrap(), *of.iter().max().unwrap())
+    }
+}
+
+/// Renames tags in the rows and in the tables.
+fn rename(layout: &mut Layout, of: impl Fn(i64) -> i64) {
+    let mut columns = vec![fixed::TAG];
+    columns.extend((0..layout.profile.tables).map(|table| layout.profile.table(table)[2]));
+    for column in columns {
+        layout.fixed[column]
+            .iter_mut()
+            .for_each(|tag| *tag = of(*tag));
+    }
+}
+
+/// Tags, and which arguments a table has.
+#[test]
+fn other_tags_and_tables_are_noticed() {
+    for case in cases() {
+        let entries = Entries::of(&case.layout());
+        case.notices("function tags start at the limbs'", |layout| {
+            rename(layout, |tag| if tag > 1 { tag - 1 } else { tag });
+        });
+        let tags = entries.0.iter().map(|entry| entry[2]).max().unwrap();
+        for tag in 2..=tags {
+            let others = (1..tag).chain([0]);
+            for other in others {
+                case.notices("two functions share a tag", |layout| {
+                    rename(layout, |t| if t == tag { other } else { t });
+                });
+            }
+        }
+        for tag in 1..=tags {
+            let (low, high) = entries.ends(tag);
+            for end in [low, high] {
+                case.notices("a table lacks an end", |layout| {
+                    let mut left = Entries(entries.0.clone());
+                    left.0.retain(|entry| (entry[0], entry[2]) != (end, tag));
+                    left.write(layout);
+                });
+            }
+            // A second image of an argument.
+            case.notices("a table with two values of one argument", |layout| {
+                let mut more = Entries(entries.0.clone());
+                let entry = *more.0.iter().find(|entry| entry[2] == tag).unwrap();
+                more.0.push([entry[0], entry[1] + 1, tag]);
+                more.write(layout);
+            });
+            let layout = case.layout();
+            let input = layout.tensors.iter().any(|tensor| {
+                let kind = &layout.model.nodes[tensor.node].kind;
+                matches!(kind, Kind::Input { .. }) && i64::from(tensor.tag) == tag
+            });
+            // What checks a range has that range and no more.
+            if tag == 1 || input {
+                for x in [low - 1, high + 1] {
+                    case.notices("a range wider by one", |layout| {
+                        let mut more = Entries(entries.0.clone());
+                        more.0.push([x, if tag == 1 { 0 } else { x }, tag]);
+                        more.write(layout);
+                    });
+                }
+            }
+        }
+        // Where the tables stand is free.
+        let mut layout = case.layout();
+        entries.write(&mut layout);
+        assert_eq!(statement(&case.model, &layout), Ok(()), "{}", case.name());
+    }
+}
+
+/// Exponents, tags, planes, windows and orders, with everything that follows from them.
+#[test]
+fn other_tensors_are_noticed() {
+    for case in cases() {
+        let layout = case.layout();
+        let (lanes, count) = (case.profile.lanes, layout.tensors.len());
+        for i in 0..count {
+            let input = matches!(
+                layout.model.nodes[layout.tensors[i].node].kind,
+                Kind::Input { .. }
+            );
+            for j in (0..count).filter(|j| *j != i) {
+                let other = &layout.tensors[j];
+                // Two tensors' ranges begin together, or meet in their last group or plane.
+                for (what, base) in [
+                    ("two ranges of accumulators begin together", other.base_p),
+                    (
+                        "two ranges of accumulators share a group",
+                        other.base_p + other.range_p(&case.profile) - lanes,
+                    ),
+                ] {
+                    let weighed = |t: &Tensor| t.order.iter().any(|row| row.prod.is_some());
+                    if weighed(other) && weighed(&layout.tensors[i]) {
+                        case.notices_tensors(what, |tensors| tensors[i].base_p = base);
+                    }
+                }
+                if other.consumed && layout.tensors[i].consumed {
+                    let end = other.base_c + other.range_c(&case.profile) - lanes;
+                    for base in [other.base_c, end] {
+                        let what = "two ranges of consumed values share a group";
+                        case.notices_tensors(what, |tensors| tensors[i].base_c = base);
+                    }
+                }
+                if other.tag != layout.tensors[i].tag {
+                    let tag = other.tag;
+                    let what = "another function's tag";
+                    if tag != 0 && layout.tensors[i].tag != 0 {
+                        case.notices_tensors(what, |tensors| tensors[i].tag = tag);
+                        let windows = layout.tensors[i].order.iter().any(|row| row.window.is_some());
+                        if windows {
+                            case.notices_tensors(what, |tensors| tensors[i].first_tag = tag);
+                        }
+                    }
+                }
+            }
+            tensor_weakenings(&case, &layout, i, input);
+        }
+    }
+}
+
+fn tensor_weakenings(case: &Case, layout: &Layout, i: usize, input: bool) {
+    let tensor = &layout.tensors[i];
+    let change = |what: &str, change: &dyn Fn(&mut Tensor)| {
+        case.notices_tensors(what, |tensors| change(&mut tensors[i]));
+    };
+    if tensor.tag != tensor.first_tag {
+        change("a window's first row like the others", &|t| {
+            t.first_tag = t.tag
+        });
+        change("a window's rows like its first", &|t| t.tag = t.first_tag);
+    }
+    if tensor.has_one {
+        change("no place for the constant lane", &|t| t.has_one = false);
+    }
+    if !input {
+        change("another origin", &|t| t.origin.0 += 1);
+        change("another origin", &|t| t.origin.1 += 1);
+    }
+    if tensor.plane_ids.len() > 1 {
+        change("planes exchanged", &|t| t.plane_ids.swap(0, 1));
+    }
+    let rows = &tensor.order;
+    for a in 0..rows.len() {
+        let b = (a + 1) % rows.len();
+        if rows[a].prod.is_some() && rows[a].prod != rows[b].prod {
+            change("two accumulators of one weight", &|t| {
+                t.order[a].prod = t.order[b].prod
+            });
+            if !input {
+                change("weights of accumulators exchanged", &|t| {
+                    (t.order[a].prod, t.order[b].prod) = (t.order[b].prod, t.order[a].prod);
+                });
+            }
+        }
+        // Of a row without a value only the place of the constant lane counts.
+        let values = [a, b].map(|row| rows[row].at.is_some() && rows[row].cons.is_some());
+        if values == [true, true] && rows[a].cons != rows[b].cons {
+            change("weights of values exchanged", &|t| {
+                (t.order[a].cons, t.order[b].cons) = (t.order[b].cons, t.order[a].cons);
+            });
+            change("two values of one weight", &|t| {
+                t.order[a].cons = t.order[b].cons
+            });
+        }
+        if rows[a].one {
+            change("a bias less", &|t| t.order[a].one = false);
+        }
+        if let Some((at, len)) = rows[a].window {
+            change("a window ends early", &|t| t.order[a].window = None);
+            if len > 1 {
+                change("a window begins late", &|t| {
+                    t.order[a].window = Some(((at + 1) % len, len))
+                });
+            }
+        }
+    }
+}
+
+/// All models that differ in one number.
+fn neighbours(model: &Model) -> Vec<(&'static str, Model)> {
+    let mut out = Vec::new();
+    let mut push = |what: &'static str, change: &dyn Fn(&mut Model)| {
+        let mut other = model.clone();
+        change(&mut other);
+        if crate::validate::validate(&other).is_ok() {
+            out.push((what, other));
+        }
+    };
+    for id in 0..model.nodes.len() {
+        let Kind::Linear(linear) = &model.nodes[id].kind else {
+            for by in [(-1, 0), (1, 0), (0, -1), (0, 1)] {
+                push("another input range", &|m| {
+                    if let Kind::Input { lo, hi } = &mut m.nodes[id].kind {
+                        (*lo, *hi) = (*lo + by.0, *hi + by.1);
+                    }
+                });
+            }
+            continue;
+        };
+        let push = &mut |what, change: &dyn Fn(&mut crate::model::Linear)| {
+            push(what, &|m| {
+                if let Kind::Linear(linear) = &mut m.nodes[id].kind {
+                    change(linear);
+                }
+            });
+        };
+        for i in 0..linear.bias.len() {
+            push("another bias", &|l| l.bias[i] += 1);
+        }
+        push("another table", &|l| match &mut l.table {
+            Table::Clip { lo, .. } => *lo -= 1,
+            Table::Lut { values, .. } => values[0] += 1,
+            Table::Raw | Table::Identity => {}
+        });
+        push("another table", &|l| match &mut l.table {
+            Table::Clip { hi, .. } => *hi += 1,
+            Table::Lut { lo, .. } => *lo += 1,
+            Table::Raw | Table::Identity => {}
+        });
+        push("without a shift", &|l| l.requantize = false);
+        push("another maximum", &|l| {
+            if let Some(pool) = &mut l.pool {
+                pool.from_zero = !pool.from_zero;
+            }
+        });
+        for term in 0..linear.terms.len() {
+            weights_of(&linear.terms[term].op, term, push);
+        }
+    }
+    out.retain(|(_, other)| other != model);
+    out
+}
+
+type Push<'a> = &'a mut dyn FnMut(&'static str, &dyn Fn(&mut crate::model::Linear));
+
+fn weights_of(op: &Op, term: usize, push: Push<'_>) {
+    let count = match op {
+        Op::Conv(conv) => conv.weights.len(),
+        Op::Dense { weights, .. } => weights.len(),
+        Op::SumPool(_) => 1,
+        Op::Map { entries, .. } => entries.len(),
+    };
+    for i in 0..count {
+        for by in [-1, 1] {
+            push("another weight", &|l| match &mut l.terms[term].op {
+                Op::Conv(conv) => conv.weights[i] += by,
+                Op::Dense { weights, .. } => weights[i] += by,
+                Op::SumPool(pool) => pool.multiplier += by,
+                Op::Map { entries, .. } => entries[i].2 += by,
+            });
+        }
+        push("a weight elsewhere", &|l| {
+            if let Op::Map { entries, .. } = &mut l.terms[term].op {
+                entries[i].0 ^= 1;
+            }
+        });
+    }
+    let shifted = |pads: &mut (usize, usize, usize, usize)| {
+        if pads.0 > 0 {
+            (pads.0, pads.2) = (pads.0 - 1, pads.2 + 1);
+        } else if pads.1 > 0 {
+            (pads.1, pads.3) = (pads.1 - 1, pads.3 + 1);
+        }
+    };
+    push("other pads", &|l| match &mut l.terms[term].op {
+        Op::Conv(conv) => shifted(&mut conv.pads),
+        Op::SumPool(pool) => shifted(&mut pool.pads),
+        Op::Dense { .. } | Op::Map { .. } => {}
+    });
+}
+
+/// The columns of a model that differs in one number are not this one's.
+#[test]
+fn other_models_are_noticed() {
+    for case in cases() {
+        let others = neighbours(&case.model);
+        others.par_iter().for_each(|(what, other)| {
+            let Ok(mut layout) = plan(other, case.profile, case.visibility) else {
+                return;
+            };
+            let honest = case.layout();
+            let same = layout.fixed == honest.fixed
+                && layout.hash.constants == honest.hash.constants
+                && layout.hash.digests == honest.hash.digests;
+            layout.model = honest.model;
+            // A function that differs only where no argument lies is the same one.
+            assert!(!same || *what == "another table", "{}: {what} is in no column", case.name());
+            assert!(same || case.rejects(&layout), "{}: {what}", case.name());
+        });
+    }
+}
+
+/// Each public value where it is, each digest of what it is.
+#[test]
+fn other_public_values_are_noticed() {
+    for case in cases() {
+        let layout = case.layout();
+        for i in 0..layout.public.len() {
+            let j = (i + 1) % layout.public.len();
+            case.notices("a public value less", |l| {
+                l.public.remove(i);
+            });
+            case.notices("a public value twice", |l| l.public.push(l.public[i]));
+            case.notices("public values exchanged", |l| {
+                (l.public[i].element, l.public[j].element) =
+                    (l.public[j].element, l.public[i].element);
+            });
+            case.notices("another row", |l| l.public[i].row += 1);
+            case.notices("another lane", |l| l.public[i].lane ^= 1);
+            case.notices("another port", |l| l.public[i].port += 1);
+            case.notices("another element", |l| l.public[i].element += 1);
+        }
+        for i in 0..layout.hash.digests.len() {
+            case.notices("another number of values", |l| l.hash.digests[i].count += 1);
+            case.notices("another instance column", |l| l.hash.digests[i].lane += 1);
+            case.notices("a digest less", |l| {
+                l.hash.digests.remove(i);
+            });
+            let packing = layout.hash.digests[i].packing;
+            let (lo, bits) = (packing.lo(), packing.bits());
+            for (lo, bits) in [
+                (lo - 1, bits),
+                (lo + 1, bits),
+                (lo, bits + 1),
+                (lo, bits - 1),
+            ] {
+                case.notices("another packing", |l| {
+                    l.hash.digests[i].packing = Packing::try_from((lo, bits)).unwrap();
+                });
+            }
+        }
+        if layout.hash.digests.len() > 1 {
+            case.notices("digests exchanged", |l| {
+                (l.hash.digests[0].side, l.hash.digests[1].side) =
+                    (l.hash.digests[1].side, l.hash.digests[0].side);
+            });
+        }
+        let rows = 0..layout.hash.constants.len();
+        rows.into_par_iter().step_by(3).for_each(|row| {
+            case.notices("another constant of the hash", |l| {
+                l.hash.constants[row] += Fr::ONE
+            });
+        });
+    }
+}
