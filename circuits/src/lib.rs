@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod circuit;
 pub mod compiled;
 pub mod executor;

@@ -1,5 +1,10 @@
 //! Small integer models for the tests.
 
+mod draws;
+pub(crate) mod features;
+pub(crate) mod naive;
+pub(crate) mod random;
+
 use rand::Rng;
 
 use crate::model::{

@@ -4,13 +4,14 @@ use std::{
     collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use halo2_proofs::halo2curves::bn256::Fr;
 use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 use tensorseal_circuits::{
+    check,
     circuit::ModelCircuit,
     layout::{self, Layout, Shown},
     model::Port,
@@ -28,7 +29,7 @@ use tensorseal_prover::{
     transcript::{scalar_from_bytes, scalar_to_bytes},
 };
 use tensorseal_verifier_contract::project::{self, PublicTensor, Side};
-use tracing::debug_span;
+use tracing::{debug_span, info};
 
 use super::{
     CompiledModel, DigestValue, HashedSide, Item,
@@ -391,6 +392,12 @@ pub struct Keys {
 pub fn setup(compiled: &CompiledModel, srs: &Srs) -> Result<Keys> {
     let what = || format!("keys of `{}`", compiled.model.name);
     let layout = &compiled.layout;
+    // What the key is going to commit to, read back and compared with the model.
+    let start = Instant::now();
+    debug_span!("check")
+        .in_scope(|| check::statement(&compiled.model, layout))
+        .map_err(|why| CliError::input(what(), why))?;
+    let checked = start.elapsed();
     let srs = srs
         .0
         .downsize(layout.k)
@@ -398,6 +405,11 @@ pub fn setup(compiled: &CompiledModel, srs: &Srs) -> Result<Keys> {
     let instance = vec![layout.folded_instance_rows(); layout.profile.lanes];
     let key = prover::keygen(&srs, &ModelCircuit::new(layout.clone()), &instance)
         .map_err(|why| CliError::input(what(), why))?;
+    info!(
+        "the fixed columns state `{}`: compared with the model in {checked:.1?} of {:.1?}",
+        compiled.model.name,
+        start.elapsed()
+    );
     let info = KeyInfo::new(compiled)?;
     let vk = Vk {
         info: info.clone(),

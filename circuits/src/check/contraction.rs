@@ -1,0 +1,200 @@
+//! The functionals `u`: the exponent of `η` that each is folded with, and the polynomial that it is multiplied by.
+
+use std::collections::HashMap;
+
+use super::CheckError;
+use super::columns::Columns;
+use super::walk::{Exponents, Step};
+use crate::profile::fixed;
+
+/// A functional and its rows of weights.
+#[derive(Clone, Debug)]
+pub(super) struct Functional {
+    /// First row of weights.
+    start: usize,
+    /// Row of `u`, after the last row of weights.
+    pub(super) row: usize,
+    /// Exponent of `η` in `ub`.
+    pub(super) index: i64,
+    /// Exponent of `η^f` in `dot`, over that of the weights.
+    base: i32,
+}
+
+/// All functionals, by row.
+pub(super) fn functionals(columns: &Columns<'_>) -> Result<Vec<Functional>, CheckError> {
+    let lanes = columns.profile.lanes as i64;
+    let (mut index, mut base) = (0i64, 0i32);
+    let mut out: Vec<Functional> = Vec::new();
+    let mut moved = None;
+    for row in (0..columns.last).rev() {
+        // `dot'·{1, 1, η^f} = dot·{1, η^f, 1} + u·z`.
+        let (over, under) = match columns.at(fixed::DOT_OP, row) {
+            0 => (0, 0),
+            1 => (1, 0),
+            2 => (0, 1),
+            _ => return Err(CheckError::at(row, "an unknown step of `dot`")),
+        };
+        // `ub' = {1, η, η^w, η}·ub + {0, u, 0, 0}`.
+        let gain = match columns.at(fixed::U_OP, row) {
+            0 => 0,
+            1 => {
+                out.push(Functional {
+                    start: 0,
+                    row,
+                    index,
+                    base: base - under,
+                });
+                1
+            }
+            2 => lanes,
+            3 => 1,
+            _ => return Err(CheckError::at(row, "an unknown step of `ub`")),
+        };
+        let ends = out.last().is_some_and(|f| f.row == row);
+        if ends {
+            moved = None;
+        } else if gain != 0 || over + under != 0 {
+            moved = Some(row);
+        }
+        index += gain;
+        base += over - under;
+    }
+    out.reverse();
+    // Before the first functional `dot` and `ub` are 0, whatever they are multiplied by.
+    let first = out.first().map(|f| f.row);
+    let idle = first.filter(|row| columns.at(fixed::DOT_OP, *row) == 1);
+    if let Some(row) = moved.or(idle) {
+        return Err(CheckError::at(row, "a step before the first functional"));
+    }
+    for i in 1..out.len() {
+        out[i].start = out[i - 1].row;
+    }
+    let after = out.last().map_or(0, |f| f.row);
+    rest_is_empty(columns, after)?;
+    Ok(out)
+}
+
+/// No weights stand after the last functional.
+fn rest_is_empty(columns: &Columns<'_>, after: usize) -> Result<(), CheckError> {
+    let lanes = fixed::LANE0..fixed::LANE0 + columns.profile.fixed_lanes;
+    for column in lanes.chain([fixed::Z_NUM, fixed::Z_DEN]) {
+        let rest = columns.column(column).iter().enumerate().skip(after);
+        if let Some((row, _)) = rest.into_iter().find(|(_, v)| **v != 0) {
+            return Err(CheckError::at(row, "weights after the last functional"));
+        }
+    }
+    Ok(())
+}
+
+/// The weights of a functional by monomial, from which those that the model explains are taken.
+#[derive(Debug)]
+pub(super) struct Weights {
+    width: usize,
+    /// Place of each monomial: the exponent of `η^f` and those of the coordinates.
+    slots: HashMap<Exponents, usize>,
+    /// `width` weights for each slot.
+    values: Vec<i128>,
+    last: Option<(Exponents, usize)>,
+}
+
+impl Weights {
+    /// Reads the weights of a functional.
+    pub(super) fn read(columns: &Columns<'_>, functional: &Functional) -> Result<Self, CheckError> {
+        let width = columns.profile.fixed_lanes;
+        let (start, end) = (functional.start, functional.row);
+        let mut places = vec![0; end - start];
+        let mut slots = HashMap::new();
+        let mut at = Some(Exponents {
+            k: functional.base,
+            ..Exponents::default()
+        });
+        for row in (start..end).rev() {
+            let Some(monomial) = at else {
+                return Err(CheckError::at(row, "a functional forgets its first weights"));
+            };
+            let free = slots.len();
+            places[row - start] = *slots.entry(monomial).or_insert(free);
+            let step = Step::read(columns, fixed::Z_NUM, fixed::Z_DEN, row)?;
+            if step.starts() && !step.stays() {
+                return Err(CheckError::at(row, "a functional starts with a step"));
+            }
+            at = step.before(monomial);
+        }
+        if at.is_some() {
+            return Err(CheckError::at(start, "a functional's weights do not start anew"));
+        }
+        let mut values = vec![0i128; slots.len() * width];
+        for lane in 0..width {
+            let column = columns.column(fixed::LANE0 + lane);
+            let rows = column.get(start..end.min(column.len())).unwrap_or_default();
+            for (weight, place) in rows.iter().zip(&places) {
+                values[place * width + lane] += i128::from(*weight);
+            }
+        }
+        Ok(Weights {
+            width,
+            slots,
+            values,
+            last: None,
+        })
+    }
+
+    /// Takes away what the model has at `βy^y·βx^x·η^exponent`.
+    pub(super) fn take(&mut self, (y, x): (i32, i32), exponent: i64, weight: i64) -> bool {
+        if weight == 0 {
+            return true;
+        }
+        let width = self.width as i64;
+        let key = Exponents {
+            k: (exponent / width) as i32,
+            y,
+            x,
+        };
+        let slot = match self.last {
+            Some((last, slot)) if last == key => slot,
+            _ => {
+                let Some(slot) = self.slots.get(&key) else {
+                    return false;
+                };
+                self.last = Some((key, *slot));
+                *slot
+            }
+        };
+        self.values[slot * self.width + (exponent % width) as usize] -= i128::from(weight);
+        true
+    }
+
+    /// The monomials that have weights left, with the exponent of `η` in full.
+    pub(super) fn left(&self) -> Vec<(i64, (i32, i32))> {
+        let mut out = Vec::new();
+        for (monomial, slot) in &self.slots {
+            let values = &self.values[slot * self.width..(slot + 1) * self.width];
+            let lanes = values.iter().enumerate().filter(|(_, v)| **v != 0);
+            out.extend(lanes.map(|(lane, _)| {
+                let exponent = i64::from(monomial.k) * self.width as i64 + lane as i64;
+                (exponent, (monomial.y, monomial.x))
+            }));
+        }
+        out
+    }
+
+    /// All weights with their monomials, in order.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> Vec<(i64, (i32, i32), i128)> {
+        let mut out = Vec::new();
+        for (monomial, slot) in &self.slots {
+            for (lane, v) in self.values[slot * self.width..][..self.width].iter().enumerate() {
+                let exponent = i64::from(monomial.k) * self.width as i64 + lane as i64;
+                out.push((exponent, (monomial.y, monomial.x), *v));
+            }
+        }
+        out.retain(|entry| entry.2 != 0);
+        out.sort_unstable();
+        out
+    }
+
+    /// Whether no weights are left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.iter().all(|v| *v == 0)
+    }
+}
