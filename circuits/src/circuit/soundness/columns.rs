@@ -129,6 +129,18 @@ impl Entries {
         }
     }
 
+    /// Whether a tag's function is a tensor's too, as far as its arguments reach.
+    fn agree(&self, layout: &Layout, tensor: usize, tag: i64) -> bool {
+        let tensor = &layout.tensors[tensor];
+        let bounds = crate::quantize::bounds(&layout.model).expect("the model fits");
+        let (lo, hi) = bounds[tensor.node].a;
+        let of = |tag: i64, x: i64| {
+            let entry = self.0.iter().find(|entry| (entry[0], entry[2]) == (x, tag));
+            entry.map(|entry| entry[1])
+        };
+        (lo.min(0)..=hi.max(0)).all(|x| of(tag, x) == of(tensor.tag.into(), x))
+    }
+
     /// The least and the greatest argument of a tag.
     fn ends(&self, tag: i64) -> (i64, i64) {
         let of = self.0.iter().filter(|entry| entry[2] == tag);
@@ -210,6 +222,7 @@ fn other_tags_and_tables_are_noticed() {
 fn other_tensors_are_noticed() {
     for case in cases() {
         let layout = case.layout();
+        let entries = Entries::of(&layout);
         let (lanes, count) = (case.profile.lanes, layout.tensors.len());
         for i in 0..count {
             let input = matches!(
@@ -238,7 +251,10 @@ fn other_tensors_are_noticed() {
                         case.notices_tensors(what, |tensors| tensors[i].base_c = base);
                     }
                 }
-                if other.tag != layout.tensors[i].tag {
+                // The growth of a maximum that a reader clamps may saturate or not.
+                let same = grows_from_zero(&layout, i)
+                    || !input && entries.agree(&layout, i, other.tag.into());
+                if other.tag != layout.tensors[i].tag && !same {
                     let tag = other.tag;
                     let what = "another function's tag";
                     if tag != 0 && layout.tensors[i].tag != 0 {
@@ -297,7 +313,8 @@ fn tensor_weakenings(case: &Case, layout: &Layout, i: usize, input: bool) {
         }
         // Of a row without a value only the place of the constant lane counts.
         let values = [a, b].map(|row| rows[row].at.is_some() && rows[row].cons.is_some());
-        if values == [true, true] && rows[a].cons != rows[b].cons {
+        let matter = [a, b].iter().any(|row| is_read(layout, i, *row, false));
+        if values == [true, true] && matter && rows[a].cons != rows[b].cons {
             change("weights of values exchanged", &|t| {
                 (t.order[a].cons, t.order[b].cons) = (t.order[b].cons, t.order[a].cons);
             });
@@ -305,17 +322,38 @@ fn tensor_weakenings(case: &Case, layout: &Layout, i: usize, input: bool) {
                 t.order[a].cons = t.order[b].cons
             });
         }
-        if rows[a].one && has_bias(layout, i, a) {
+        if rows[a].one && is_read(layout, i, a, true) {
             change("a bias less", &|t| t.order[a].one = false);
         }
         if let Some((at, len)) = rows[a].window {
-            change("a window ends early", &|t| t.order[a].window = None);
-            if len > 1 {
-                change("a window begins late", &|t| {
-                    t.order[a].window = Some(((at + 1) % len, len))
-                });
+            for window in [None, Some(((at + 1) % len, len))] {
+                if part_of_window(tensor, rows[a].window) != part_of_window(tensor, window) {
+                    change("a window's row in another place", &|t| {
+                        t.order[a].window = window
+                    });
+                }
             }
         }
+    }
+}
+
+/// What the place in a window decides, for walks in both directions: whether the first row's function is looked up, and
+/// whether the maximum goes on.
+fn part_of_window(tensor: &Tensor, window: Option<(usize, usize)>) -> Vec<(bool, bool)> {
+    let (at, len) = window.unwrap_or((1, 1));
+    let mut places = vec![at];
+    if tensor.alternate && tensor.groups > 1 {
+        places.push((len - 1).saturating_sub(at));
+    }
+    let other_first = tensor.tag != tensor.first_tag;
+    let part = |at: usize| (other_first && at == 0, at + 1 < len);
+    places.into_iter().map(part).collect()
+}
+
+fn grows_from_zero(layout: &Layout, tensor: usize) -> bool {
+    match &layout.model.nodes[layout.tensors[tensor].node].kind {
+        Kind::Linear(linear) => linear.pool.is_some_and(|pool| pool.from_zero),
+        Kind::Input { .. } => false,
     }
 }
 
@@ -324,16 +362,17 @@ fn counts(tensor: &Tensor, row: &Position) -> bool {
     row.at.is_some() && (row.cons.is_some() || !tensor.consumed)
 }
 
-/// Whether an accumulator that counts finds its bias where the constant lane is 1 in this row of a tensor.
-fn has_bias(layout: &Layout, tensor: usize, position: usize) -> bool {
+/// Whether an accumulator that counts reads a tensor's position: a value of it, or its constant lane.
+fn is_read(layout: &Layout, tensor: usize, position: usize, constant: bool) -> bool {
     let Some(at) = layout.tensors[tensor].order[position].cons else {
         return false;
     };
-    let constants = layout
-        .chunks
-        .iter()
-        .filter(|c| c.tensor == tensor && c.source.is_none());
-    constants.flat_map(|c| &c.taps).any(|tap| {
+    let chunks = layout.chunks.iter().filter(|c| c.tensor == tensor);
+    let of = chunks.filter(|c| match c.source {
+        None => constant,
+        Some((plane, _)) => !constant && plane == at.plane,
+    });
+    of.flat_map(|c| &c.taps).any(|tap| {
         let to = &layout.tensors[tap.to];
         let found = |row: &Position| {
             row.prod
@@ -523,7 +562,7 @@ fn other_public_values_are_noticed() {
             case.notices("another constant of the hash", |l| {
                 l.hash.constants[row] += Fr::ONE
             });
-            case.done();
         });
+        case.done();
     }
 }
