@@ -37,8 +37,8 @@ pub fn digits(optimize: Optimize) -> tensorseal::Result<Ready> {
     let quantized = float.quantize(&items, &quantization, optimize)?;
     let layout = Layout {
         optimize,
-        input: Visibility::Private,
-        output: Visibility::Public,
+        input_visibility: Visibility::Private,
+        output_visibility: Visibility::Public,
     };
     let compiled = pipeline::plan(quantized.model, &layout)?;
     let srs = pipeline::dev_srs(compiled.layout.k)?;

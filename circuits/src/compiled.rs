@@ -24,6 +24,9 @@ pub enum CompiledError {
     /// Not the encoding.
     #[error("the compiled model cannot be decoded ({0}); compile it again")]
     Decode(#[from] postcard::Error),
+    /// Bytes that decode, but are not those that the model is written as.
+    #[error("the compiled model is not in its one encoding; compile it again")]
+    NotCanonical,
     /// Decoded, but inconsistent.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -74,16 +77,20 @@ impl CompiledModel {
         postcard::to_stdvec(self)
     }
 
-    /// The inverse of [`CompiledModel::to_bytes`], for untrusted bytes.
+    /// The inverse of [`CompiledModel::to_bytes`], for untrusted bytes: a model has one encoding, and no other is read.
     ///
     /// # Errors
     /// [`CompiledError`] names what is wrong.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CompiledError> {
         let compiled: Self = postcard::from_bytes(bytes)?;
+        // The decoder takes over-long integers and whatever follows the last one.
+        if compiled.to_bytes()? != bytes {
+            return Err(CompiledError::NotCanonical);
+        }
         validate(&compiled.model)?;
         if !ALL.contains(&compiled.profile) {
             return Err(CompiledError::Profile {
-                profile: format!("{:?}", compiled.profile),
+                profile: compiled.profile.name(),
             });
         }
         Ok(compiled)

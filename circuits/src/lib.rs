@@ -15,6 +15,7 @@ pub mod graph;
 pub mod hash;
 pub mod layout;
 pub mod model;
+pub mod names;
 pub mod onnx;
 pub mod ports;
 pub mod profile;

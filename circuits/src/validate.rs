@@ -1,9 +1,18 @@
 //! Structural checks of a model that came from a file: afterwards no index of it can be out of range.
 
 use crate::model::{Encoding, Kind, Linear, Model, Node, Op, Port, Table, Term};
+use crate::names;
 
-/// Largest tensor and largest weight list.
-const MAX_ELEMENTS: usize = 1 << 28;
+/// Largest tensor and largest weight list: the cells of 2^24 rows of 8 lanes.
+const MAX_ELEMENTS: usize = 1 << 27;
+/// Most nodes.
+const MAX_NODES: usize = 1 << 16;
+/// Most inputs, and most outputs.
+const MAX_PORTS: usize = 1 << 12;
+/// Largest reach of a window and largest pad; a row has no coordinates beyond.
+const MAX_REACH: usize = 1 << 20;
+/// Widest range of an input.
+const MAX_SPAN: u64 = 1 << 24;
 
 /// What is wrong with a model.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -45,12 +54,18 @@ pub fn validate(model: &Model) -> Result<(), ModelError> {
         }
     };
     whole(!model.nodes.is_empty(), "has no nodes")?;
+    whole(model.nodes.len() <= MAX_NODES, "has more than 2^16 nodes")?;
+    let ports = model.inputs.len().max(model.outputs.len());
+    whole(ports <= MAX_PORTS, "has more than 2^12 inputs or outputs")?;
     whole(!model.outputs.is_empty(), "has no output")?;
     whole(!model.inputs.is_empty(), "has no input")?;
     whole(
         model.shift <= 48 && (2..=16).contains(&model.bits),
         "has an unknown shift or width",
     )?;
+    if let Some(what) = names::fault(&model.name) {
+        return Err(ModelError::Model { what });
+    }
     let outputs: Vec<usize> = model.outputs.iter().map(|p| p.node).collect();
     for (id, node) in model.nodes.iter().enumerate() {
         let what = node_fault(model, id, node, outputs.contains(&id));
@@ -103,6 +118,18 @@ fn port_fault(model: &Model, port: &Port, input: bool, twice: bool) -> Option<&'
     if product(&port.shape) != Some(len) {
         return Some("has a shape of another size than its node");
     }
+    description_fault(port, input)
+}
+
+/// What contradicts itself in the description of an input or output, whatever the model; none where it is sound: a plain
+/// name, elements within the limits, finite positive scales, ascending edges, an order that is a permutation.
+pub fn description_fault(port: &Port, input: bool) -> Option<&'static str> {
+    if let Some(what) = names::fault(&port.name) {
+        return Some(what);
+    }
+    let Some(len) = product(&port.shape) else {
+        return Some("has an empty or enormous shape");
+    };
     if !(port.scale.is_finite() && port.scale > 0.0) {
         return Some("has a scale that is not a positive number");
     }
@@ -143,8 +170,11 @@ fn node_fault(model: &Model, id: usize, node: &Node, is_output: bool) -> Option<
     if product(&[s.n, s.c, s.h, s.w]).is_none() {
         return Some("has an empty or enormous shape");
     }
+    if let Some(what) = names::fault(&node.name) {
+        return Some(what);
+    }
     match &node.kind {
-        Kind::Input { lo, hi } => (*lo > 0 || *hi < 0 || hi - lo > 1 << 24)
+        Kind::Input { lo, hi } => (*lo > 0 || *hi < 0 || hi.abs_diff(*lo) > MAX_SPAN)
             .then_some("has an input range without 0 or too wide"),
         Kind::Linear(linear) => linear_fault(model, id, node, linear, is_output),
     }
@@ -181,7 +211,8 @@ fn linear_fault(
     if let Some(pool) = linear.pool {
         let (kh, kw) = pool.kernel;
         (h, w) = pool.full;
-        if kh == 0 || kw == 0 || kh * kw > 1 << 16 || h / kh != s.h || w / kw != s.w {
+        let fits = product(&[kh, kw]).is_some_and(|k| k <= 1 << 16);
+        if !fits || h / kh != s.h || w / kw != s.w {
             return Some("has a pooling window that does not fit");
         }
         if linear.table != Table::Identity {
@@ -233,7 +264,10 @@ fn term_fits(term: &Term, source: &Node, (c, h, w): (usize, usize, usize)) -> bo
         let span = dilation
             .checked_mul(kernel.checked_sub(1)?)?
             .checked_add(1)?;
-        let padded = size.checked_add(before)?.checked_add(after)?;
+        if [before, after, span].iter().any(|&reach| reach > MAX_REACH) {
+            return None;
+        }
+        let padded = size + before + after;
         padded
             .checked_sub(span)?
             .checked_div(stride)?

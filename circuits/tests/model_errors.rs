@@ -1,5 +1,9 @@
 //! What the importer refuses, and that it never panics.
 
+#[path = "model_errors/compiled.rs"]
+mod compiled;
+#[path = "model_errors/hostile.rs"]
+mod hostile;
 mod model_support;
 
 use model_support::Onnx;
@@ -19,18 +23,13 @@ fn dense() -> Onnx {
 }
 
 #[test]
-fn unsupported_operators_are_named_with_the_alternatives() {
+fn unsupported_operators_are_named_with_a_remedy() {
     let error = refused(&dense().node("Unique", &["x"], "gate").output("gate"), 1);
-    let ImportError::Unsupported {
-        node,
-        op,
-        supported,
-    } = &error
-    else {
+    let ImportError::Unsupported { node, op, hint } = &error else {
         panic!("{error}")
     };
     assert_eq!((node.as_str(), op.as_str()), ("gate", "Unique"));
-    assert!(supported.contains(&"Conv") && error.to_string().contains("MaxPool"));
+    assert!(hint.contains("depends on the data") && error.to_string().ends_with(hint));
     let foreign = dense()
         .node("Relu", &["x"], "y")
         .edit(|n| n.domain = "com.example".into())
@@ -48,6 +47,30 @@ fn unsupported_operators_are_named_with_the_alternatives() {
         .edit(|n| n.name.clear())
         .output("y");
     assert!(matches!(refused(&nameless, 1), ImportError::Unsupported { node, .. } if node == "y"));
+}
+
+/// Names end up in reports, compiled models and keys.
+#[test]
+fn names_that_hide_are_refused() {
+    let named = |input: &str, output: &str| {
+        Onnx::new()
+            .input(input, &[1, 4])
+            .node("Relu", &[input], output)
+            .output(output)
+    };
+    assert!(onnx::import(&named("x", "Grüße").bytes(), &ImportOptions::default()).is_ok());
+    let long = "a".repeat(5000);
+    for name in ["a\nb", "\x1b[8m", "a\u{202e}b", "a\u{200b}", &long] {
+        for model in [named(name, "y"), named("x", name)] {
+            let error = refused(&model, 1);
+            assert!(matches!(error, ImportError::Name { .. }), "{error}");
+            let told = error.to_string();
+            assert!(
+                told.len() < 300 && told.chars().all(|c| !c.is_control()),
+                "{told}"
+            );
+        }
+    }
 }
 
 #[test]

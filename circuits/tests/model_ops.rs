@@ -15,6 +15,8 @@ mod model_support;
 mod moves;
 #[path = "model_ops/normalizations.rs"]
 mod normalizations;
+#[path = "model_ops/operators.rs"]
+mod operators;
 #[path = "model_ops/products.rs"]
 mod products;
 #[path = "model_ops/quantized.rs"]

@@ -1,23 +1,36 @@
 //! Every command and flag.
 
-use std::path::PathBuf;
+use std::{
+    convert::Infallible,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 use tensorseal_circuits::quantize::Method;
+
+use crate::chain::GasPrice;
+use crate::pipeline::StatementId;
 
 /// Proves in zero knowledge that a quantized neural network gave an output, and verifies it natively or on an EVM chain.
 ///
-/// Start with `tensorseal demo`. Exit codes: 0 done or accepted, 1 proof rejected, 2 usage or unusable input,
-/// 3 file system or network.
+/// Start with `tensorseal demo`. Exit codes: 0 done or accepted, 1 proof rejected, by whatever checked it, or outputs that
+/// differ, 2 usage or a file that is not what it should be, 3 file system or network.
 #[derive(Debug, Parser)]
 #[command(name = "tensorseal", version)]
 pub struct Cli {
     /// Print one JSON object on stdout instead of text
     #[arg(long, global = true)]
     pub json: bool,
-    /// Log to stderr what is being done; repeat for more
+    /// Tell on stderr what is done, with times, sizes and files; repeat for more, from the third on of other libraries too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Import ONNX models without limits on memory and time: for large models from a source that you trust
+    #[arg(long, global = true)]
+    pub no_import_limits: bool,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -60,6 +73,17 @@ pub enum Command {
     Demo(Demo),
     /// The devices that proofs can be computed on, and why others cannot be used
     Devices,
+    /// Import a model from stdin and do nothing with it
+    #[command(hide = true)]
+    TrialImport(TrialImport),
+}
+
+/// The flags of `trial-import`.
+#[derive(Debug, Args)]
+pub struct TrialImport {
+    /// Items of a batch
+    #[arg(long)]
+    pub batch: usize,
 }
 
 /// What the layout planner minimizes.
@@ -84,6 +108,47 @@ pub enum Visibility {
     Hashed,
 }
 
+/// The model that a command is about, given by itself or, as the same, by `--model`.
+#[derive(Clone, Debug, Args)]
+pub struct ModelFile {
+    /// The model
+    #[arg(value_name = "MODEL", required_unless_present = "model_flag")]
+    model: Option<PathBuf>,
+    /// The model, by name
+    #[arg(
+        id = "model_flag",
+        long = "model",
+        value_name = "FILE",
+        conflicts_with = "model",
+        hide_short_help = true
+    )]
+    flag: Option<PathBuf>,
+}
+
+impl ModelFile {
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        let path = self.model.as_deref().or(self.flag.as_deref());
+        path.expect("one of the two is required")
+    }
+}
+
+/// Which statement the key must be of.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Expect {
+    /// Stop, with exit code 2, unless this is the key's statement id: the one that was published with the model
+    #[arg(long = "expect", value_name = "ID")]
+    pub id: Option<StatementId>,
+}
+
+/// What may be written over.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Overwrite {
+    /// Replace a file of another kind, and keys of another model; never an input of the same command
+    #[arg(long)]
+    pub force: bool,
+}
+
 /// How a float model becomes an integer one.
 #[derive(Clone, Debug, Args)]
 pub struct Quantization {
@@ -96,12 +161,23 @@ pub struct Quantization {
     /// Bits of an activation
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(4..=16))]
     pub bits: u32,
-    /// How many inputs one proof covers; fixes a dynamic batch dimension
-    #[arg(long, default_value_t = 1, value_parser = parse_positive)]
-    pub batch: usize,
+    /// How many inputs one proof covers, 1 where not given; fixes a dynamic batch dimension
+    #[arg(long, value_parser = parse_positive)]
+    pub batch: Option<usize>,
     /// How far ranges reach: minmax, entropy, or a percentile of the calibration data (50..=100); values outside are clamped
     #[arg(long, default_value = "minmax", value_name = "METHOD")]
     pub ranges: Ranges,
+}
+
+impl Quantization {
+    /// Whether anything was asked for.
+    pub fn is_given(&self) -> bool {
+        let default = Self::default();
+        self.calibration.is_some()
+            || self.input_range.is_some()
+            || self.batch.is_some()
+            || (self.bits, self.ranges) != (default.bits, default.ranges)
+    }
 }
 
 impl Default for Quantization {
@@ -110,7 +186,7 @@ impl Default for Quantization {
             calibration: None,
             input_range: None,
             bits: 8,
-            batch: 1,
+            batch: None,
             ranges: Ranges(Method::MinMax),
         }
     }
@@ -154,45 +230,61 @@ pub struct Layout {
     #[arg(long, value_enum, default_value_t = Optimize::Prover)]
     pub optimize: Optimize,
     /// Who sees the input
-    #[arg(long, value_enum, default_value_t = Visibility::Private)]
-    pub input: Visibility,
+    #[arg(long, value_enum, value_name = "WHO", default_value_t = Visibility::Private)]
+    pub input_visibility: Visibility,
     /// Who sees the output
-    #[arg(long, value_enum, default_value_t = Visibility::Public)]
-    pub output: Visibility,
+    #[arg(long, value_enum, value_name = "WHO", default_value_t = Visibility::Public)]
+    pub output_visibility: Visibility,
 }
 
 /// `compile`.
 #[derive(Debug, Args)]
+#[command(mut_arg("model", |arg| arg.help("The ONNX model")))]
 pub struct Compile {
-    /// The ONNX model
-    pub model: PathBuf,
+    /// Model
+    #[command(flatten)]
+    pub model: ModelFile,
     /// The compiled model to write
     #[arg(
         short = 'o',
-        long = "out",
+        long = "output",
+        alias = "out",
         value_name = "FILE",
-        default_value = "model.seal"
+        default_value = "model.seal",
+        value_parser = PathBufValueParser::new().try_map(output_file)
     )]
-    pub out: PathBuf,
+    pub output: PathBuf,
+    /// The model's name in keys, proofs and contracts; else that of the ONNX graph, or of the file where the graph has only
+    /// one that its exporter made up
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    pub name: Option<String>,
     /// Quantization
     #[command(flatten)]
     pub quantization: Quantization,
     /// Layout
     #[command(flatten)]
     pub layout: Layout,
+    /// What used to say who sees the input; never holds a value.
+    #[arg(long, hide = true, value_parser = no_input)]
+    pub input: Option<Infallible>,
     /// Gives every tensor bits of its own: the most accurate model that takes at most this many rows
     #[arg(long, value_name = "ROWS", conflicts_with = "target_accuracy", value_parser = parse_positive)]
     pub max_rows: Option<usize>,
     /// Gives every tensor bits of its own: the fewest rows whose outputs have this signal-to-noise ratio, in decibels
-    #[arg(long, value_name = "DB")]
+    #[arg(long, value_name = "DB", value_parser = parse_decibels, allow_negative_numbers = true)]
     pub target_accuracy: Option<f64>,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// `calibrate`.
 #[derive(Debug, Args)]
+#[command(mut_arg("model", |arg| arg.help("The ONNX model")))]
 pub struct Calibrate {
-    /// The ONNX model
-    pub model: PathBuf,
+    /// Model
+    #[command(flatten)]
+    pub model: ModelFile,
     /// Typical inputs (.npz, .npy or .json)
     #[arg(long, value_name = "FILE")]
     pub calibration: PathBuf,
@@ -217,9 +309,11 @@ pub struct Calibrate {
 
 /// `compare`.
 #[derive(Debug, Args)]
+#[command(mut_arg("model", |arg| arg.help("The ONNX model")))]
 pub struct Compare {
-    /// The ONNX model
-    pub model: PathBuf,
+    /// Model
+    #[command(flatten)]
+    pub model: ModelFile,
     /// The inputs (.npz, .npy or .json), any number of them
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
@@ -237,18 +331,23 @@ pub struct Compare {
 
 /// `run`.
 #[derive(Debug, Args)]
+#[command(mut_arg("model", |arg| arg.help("A compiled model (.seal), or an ONNX model with calibration")))]
 pub struct Run {
-    /// A compiled model (.seal), or an ONNX model with calibration
-    pub model: PathBuf,
+    /// Model
+    #[command(flatten)]
+    pub model: ModelFile,
     /// The inputs (.npz, .npy or .json), any number of them
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
     /// Where to write the dequantized outputs (.npz, .npy or .json); without it they are only printed
-    #[arg(long, value_name = "FILE")]
+    #[arg(short = 'o', long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Quantization, for an ONNX model
     #[command(flatten)]
     pub quantization: Quantization,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// `srs`.
@@ -275,8 +374,11 @@ pub struct SrsDev {
     #[arg(long, value_parser = clap::value_parser!(u32).range(4..=24))]
     pub k: u32,
     /// The file to write
-    #[arg(short = 'o', long = "out", value_name = "FILE")]
-    pub out: PathBuf,
+    #[arg(short = 'o', long = "output", alias = "out", value_name = "FILE")]
+    pub output: PathBuf,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// `srs import`.
@@ -288,33 +390,47 @@ pub struct SrsImport {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=28))]
     pub k: Option<u32>,
     /// The file to write
-    #[arg(short = 'o', long = "out", value_name = "FILE")]
-    pub out: PathBuf,
+    #[arg(short = 'o', long = "output", alias = "out", value_name = "FILE")]
+    pub output: PathBuf,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// `setup`.
 #[derive(Debug, Args)]
+#[command(mut_arg("model", |arg| arg.help("The compiled model")))]
 pub struct Setup {
-    /// The compiled model
-    #[arg(long, value_name = "FILE")]
-    pub model: PathBuf,
+    /// Model
+    #[command(flatten)]
+    pub model: ModelFile,
     /// The reference string, of this size or larger; what the model needs of it is kept beside the keys
-    #[arg(long, value_name = "FILE", required_unless_present = "dev")]
+    #[arg(long, value_name = "FILE")]
     pub srs: Option<PathBuf>,
     /// Make an INSECURE development reference string instead
     #[arg(long, conflicts_with = "srs")]
     pub dev: bool,
     /// The folder for the keys
-    #[arg(short = 'o', long = "out", value_name = "DIR", default_value = "keys")]
-    pub out: PathBuf,
+    #[arg(
+        short = 'o',
+        long = "output",
+        alias = "out",
+        value_name = "DIR",
+        default_value = "keys"
+    )]
+    pub output: PathBuf,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// `hash`.
 #[derive(Debug, Args)]
+#[command(mut_arg("model", |arg| arg.help("The compiled model")))]
 pub struct Hash {
-    /// The compiled model
-    #[arg(long, value_name = "FILE")]
-    pub model: PathBuf,
+    /// Model
+    #[command(flatten)]
+    pub model: ModelFile,
     /// The input (.npz, .npy or .json)
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
@@ -325,10 +441,11 @@ pub struct Hash {
 
 /// `prove`.
 #[derive(Debug, Args)]
+#[command(mut_arg("model", |arg| arg.help("The compiled model")))]
 pub struct Prove {
-    /// The compiled model
-    #[arg(long, value_name = "FILE")]
-    pub model: PathBuf,
+    /// Model
+    #[command(flatten)]
+    pub model: ModelFile,
     /// The folder that `setup` wrote
     #[arg(long, value_name = "DIR", default_value = "keys")]
     pub keys: PathBuf,
@@ -345,7 +462,7 @@ pub struct Prove {
     #[arg(long, default_value_t = 0)]
     pub index: usize,
     /// The proof to write
-    #[arg(long, value_name = "FILE")]
+    #[arg(short = 'o', long, visible_alias = "output", value_name = "FILE")]
     pub proof: PathBuf,
     /// What the fast prover may keep for reuse, in MiB; 256 with --repeat, else nothing: it pays from the second proof on
     #[arg(long, value_name = "MIB", value_parser = memory_range())]
@@ -365,6 +482,12 @@ pub struct Prove {
     /// Prove this many times; the first is reported, and the median of those after it
     #[arg(long, default_value_t = 1, value_parser = parse_positive, hide = true)]
     pub repeat: usize,
+    /// Expected
+    #[command(flatten)]
+    pub expect: Expect,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// Where the fast prover computes; `tensorseal devices` lists what there is.
@@ -423,6 +546,9 @@ pub struct Verify {
     /// The proof, with its public values
     #[arg(long, value_name = "FILE")]
     pub proof: PathBuf,
+    /// Expected
+    #[command(flatten)]
+    pub expect: Expect,
 }
 
 /// `export`.
@@ -440,17 +566,28 @@ pub struct Export {
     /// The metadata URI that the model is registered with
     #[arg(long, value_name = "URI", default_value = "")]
     pub metadata_uri: String,
+    /// What `deploy` or `register` wrote: the project then has the addresses of the contracts and the metadata URI that the
+    /// model is registered with
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["metadata_uri", "key_address"])]
+    pub deployment: Option<PathBuf>,
     /// The address of the model's key on the chain, for the calldata, where it is not the deterministic one
     #[arg(long, value_name = "ADDRESS", requires = "proof")]
     pub key_address: Option<String>,
     /// The folder to write to
     #[arg(
         short = 'o',
-        long = "out",
+        long = "output",
+        alias = "out",
         value_name = "DIR",
         default_value = "export"
     )]
-    pub out: PathBuf,
+    pub output: PathBuf,
+    /// Expected
+    #[command(flatten)]
+    pub expect: Expect,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// Which chain.
@@ -459,7 +596,7 @@ pub struct Chain {
     /// The chain's JSON-RPC; without it an EVM inside this process is used and nothing is kept
     #[arg(long, value_name = "URL")]
     pub rpc_url: Option<String>,
-    /// Stop unless this is the chain's id
+    /// Stop unless this is the chain's id; needed wherever something is sent, if no deployment's file says it
     #[arg(long, value_name = "N", requires = "rpc_url")]
     pub chain_id: Option<u64>,
     /// The file with the sender's private key in hex; else the variable TENSORSEAL_PRIVATE_KEY is read
@@ -476,6 +613,12 @@ pub struct Chain {
     /// The file with the keystore's password; else the variable TENSORSEAL_KEYSTORE_PASSWORD is read
     #[arg(long, value_name = "FILE", requires = "keystore")]
     pub password_file: Option<PathBuf>,
+    /// The highest price of gas that is signed, such as 50gwei or 1000wei: 50gwei unless given
+    #[arg(long, value_name = "PRICE", requires = "rpc_url")]
+    pub max_fee: Option<GasPrice>,
+    /// How many blocks a transaction waits for, its own counted
+    #[arg(long, value_name = "N", requires = "rpc_url", default_value = "1")]
+    pub confirmations: NonZeroU32,
     /// Send nothing: ask the chain what would happen, and for how much gas
     #[arg(long, requires = "rpc_url")]
     pub dry_run: bool,
@@ -498,8 +641,20 @@ pub struct Deploy {
     #[arg(long, requires = "rpc_url")]
     pub plain_create: bool,
     /// Where to write addresses and receipts, for `verify-onchain`; what the file says already is not deployed again
-    #[arg(short = 'o', long = "out", value_name = "FILE", requires = "rpc_url")]
-    pub out: Option<PathBuf>,
+    #[arg(
+        short = 'o',
+        long = "output",
+        alias = "out",
+        value_name = "FILE",
+        requires = "rpc_url"
+    )]
+    pub output: Option<PathBuf>,
+    /// Expected
+    #[command(flatten)]
+    pub expect: Expect,
+    /// Overwriting
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 /// `register`.
@@ -537,6 +692,9 @@ pub struct VerifyOnchain {
     /// The metadata URI that the model is registered with
     #[arg(long, value_name = "URI", default_value = "", requires = "registry")]
     pub metadata_uri: String,
+    /// Expected
+    #[command(flatten)]
+    pub expect: Expect,
 }
 
 /// `inspect`.
@@ -544,6 +702,9 @@ pub struct VerifyOnchain {
 pub struct Inspect {
     /// A compiled model, a key, a reference string or a proof
     pub file: PathBuf,
+    /// Expected, of a key
+    #[command(flatten)]
+    pub expect: Expect,
     /// Of a compiled model: how the fast prover goes about its constraints
     #[arg(long)]
     pub plan: bool,
@@ -575,8 +736,14 @@ pub struct Bench {
     )]
     pub stages: Option<Option<Sizes>>,
     /// With --stages: the folder for the figures, stages.json, and their picture, stages.svg
-    #[arg(short = 'o', long = "out", value_name = "DIR", requires = "stages")]
-    pub out: Option<PathBuf>,
+    #[arg(
+        short = 'o',
+        long = "output",
+        alias = "out",
+        value_name = "DIR",
+        requires = "stages"
+    )]
+    pub output: Option<PathBuf>,
     /// Inputs for all the models instead: they calibrate, and the first is proved
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
@@ -661,8 +828,8 @@ pub struct Demo {
     #[arg(long, value_enum, default_value_t = Backend::Cpu)]
     pub backend: Backend,
     /// Keep the model, keys and proof in this folder
-    #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
+    #[arg(short = 'o', long, alias = "keep", value_name = "DIR")]
+    pub output: Option<PathBuf>,
 }
 
 /// What the fast prover may keep for reuse unless told otherwise, in MiB.
@@ -677,11 +844,49 @@ fn memory_range() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(..=1 << 20)
 }
 
+/// Refuses what used to be said by `--output` in `compile`, and would now be the name of a file.
+fn output_file(path: PathBuf) -> Result<PathBuf, String> {
+    match path.to_str().map(|text| Visibility::from_str(text, false)) {
+        Some(Ok(_)) => Err(format!(
+            "this is the file to write; who sees the output is said by --output-visibility {}",
+            path.display()
+        )),
+        _ => Ok(path),
+    }
+}
+
+/// `compile` takes no inputs under this name, and what it used to be has another.
+fn no_input(text: &str) -> Result<Infallible, String> {
+    Err(match Visibility::from_str(text, false) {
+        Ok(_) => format!("who sees the input is said by --input-visibility {text}"),
+        Err(_) => "typical inputs are given with --calibration".into(),
+    })
+}
+
+/// Longest name of a model, in bytes.
+const LONGEST_NAME: usize = 64;
+
+fn parse_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_-. ".contains(c);
+    if text.trim().is_empty() || text.len() > LONGEST_NAME || !text.chars().all(fits) {
+        return Err(format!(
+            "give 1 to {LONGEST_NAME} letters, digits, `_`, `-`, `.` or spaces"
+        ));
+    }
+    Ok(text.trim().to_owned())
+}
+
 fn parse_positive(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(value) => Ok(value),
-        Err(why) => Err(format!("{why}")),
+        Ok(value) if value > 0 => Ok(value),
+        _ => Err("give a whole number, at least 1".into()),
+    }
+}
+
+fn parse_decibels(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(decibels) if decibels > 0.0 && decibels.is_finite() => Ok(decibels),
+        _ => Err("give decibels above 0, such as 40".into()),
     }
 }
 
@@ -720,6 +925,14 @@ mod tests {
             assert!(text.parse::<Ranges>().is_err(), "{text}");
         }
         assert!(parse_positive("0").is_err());
+        assert_eq!(parse_decibels("40.5"), Ok(40.5));
+        for text in ["0", "-3", "nan", "inf", "much"] {
+            assert!(parse_decibels(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_name(" credit v1.2 ").as_deref(), Ok("credit v1.2"));
+        for text in ["", " ", "a/b", "é", &"a".repeat(65)] {
+            assert!(parse_name(text).is_err(), "{text}");
+        }
         let sizes = |text: &str| text.parse::<Sizes>().map(|s| s.each().collect::<Vec<_>>());
         assert_eq!(sizes("14..19/2").unwrap(), [14, 16, 18]);
         assert_eq!(sizes("8..9").unwrap(), [8, 9]);

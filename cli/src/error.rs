@@ -3,8 +3,8 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done, or the proof was accepted |
-//! | 1 | the proof was rejected |
-//! | 2 | usage, or an input that cannot be used: model, tensor, key or proof file of the wrong kind |
+//! | 1 | the proof was rejected, natively or by the contract, whatever is wrong with it; or outputs differ (`compare --reference`) |
+//! | 2 | usage, or an input that cannot be used: a file that cannot be read as the model, tensor, key or proof that it should be |
 //! | 3 | the surroundings: a file that cannot be read or written, an RPC that does not answer |
 
 use std::{error::Error, fmt};
@@ -22,6 +22,8 @@ pub type Result<T, E = CliError> = std::result::Result<T, E>;
 /// Why a command did not do its work; displays as one line.
 #[derive(Debug)]
 pub enum CliError {
+    /// A proof does not hold, and the command has nothing else to say.
+    Rejected(String),
     /// Something the user gave cannot be used.
     Input(String),
     /// The file system or the network failed.
@@ -42,6 +44,7 @@ impl CliError {
     /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Rejected(_) => EXIT_REJECTED,
             Self::Input(_) => EXIT_INPUT,
             Self::System(_) => EXIT_SYSTEM,
         }
@@ -51,7 +54,9 @@ impl CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Input(message) | Self::System(message) => f.write_str(message),
+            Self::Rejected(message) | Self::Input(message) | Self::System(message) => {
+                f.write_str(message)
+            }
         }
     }
 }

@@ -19,10 +19,13 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// Stacks another tensor under this one, along the first dimension.
+    /// Stacks another tensor under this one, along the first dimension; scalars become a vector.
     pub fn append(&mut self, other: Tensor) {
-        if let (Some(rows), Some(more)) = (self.shape.first_mut(), other.shape.first()) {
-            *rows += more;
+        // Scalars stand one after the other.
+        match (self.shape.first_mut(), other.shape.first()) {
+            (Some(rows), Some(more)) => *rows += more,
+            (Some(rows), None) => *rows += 1,
+            (None, _) => self.shape = vec![2],
         }
         self.values.extend(other.values);
     }
@@ -50,10 +53,12 @@ impl Tensor {
     }
 }
 
-/// Fails where the extension of `path` names no format.
-pub fn check_extension(path: &Path) -> Result<()> {
+/// What files begin with in the format that the extension of `path` names; fails where it names none.
+pub fn beginning(path: &Path) -> Result<&'static [u8]> {
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("npz" | "npy" | "json") => Ok(()),
+        Some("npz") => Ok(b"PK"),
+        Some("npy") => Ok(b"\x93NUMPY"),
+        Some("json") => Ok(b"{"),
         _ => Err(CliError::Input(format!(
             "`{}`: unknown kind of tensor file; name it .npz, .npy or .json",
             path.display()
@@ -66,7 +71,7 @@ pub fn check_extension(path: &Path) -> Result<()> {
 /// `.npz` holds one array per tensor under its name, `.npy` takes exactly one tensor, and `.json` is
 /// `{"outputs": [{"name", "shape", "values"}]}`.
 pub fn encode(path: &Path, tensors: &[Tensor]) -> Result<Vec<u8>> {
-    check_extension(path)?;
+    beginning(path)?;
     let failed = |why: &dyn std::fmt::Display| {
         CliError::System(format!("encoding `{}`: {why}", path.display()))
     };
@@ -129,6 +134,20 @@ mod tests {
             text,
             br#"{"outputs":[{"name":"y","shape":[1,2],"values":[0.5,-1.0]}]}"#
         );
+        let scalar = |value| Tensor {
+            name: "s".into(),
+            shape: vec![],
+            values: vec![value],
+        };
+        let mut stacked = scalar(1.0);
+        assert!(encode(Path::new("s.npy"), std::slice::from_ref(&stacked)).is_ok());
+        stacked.append(scalar(2.0));
+        stacked.append(scalar(3.0));
+        assert_eq!(
+            (&*stacked.shape, &*stacked.values),
+            (&[3][..], &[1.0, 2.0, 3.0][..])
+        );
+        assert!(encode(Path::new("s.npz"), &[stacked]).is_ok());
         assert!(encode(Path::new("y.txt"), one).is_err());
         assert!(encode(Path::new("y.npy"), &[tensor.clone(), tensor]).is_err());
     }

@@ -1,75 +1,12 @@
-//! Progress on stderr while a terminal watches, and plain tables for stdout.
+//! Progress on stderr, and plain tables for stdout.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use indicatif::{ProgressBar, ProgressStyle};
+pub use crate::progress::Ui;
+use crate::text;
 
-/// Shows what is being done; silent where stderr is not a terminal.
-#[derive(Debug, Default)]
-pub struct Ui {}
-
-impl Ui {
-    /// A display on this process's stderr.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Runs `work` under a spinner and returns its value and how long it took.
-    pub fn timed<T>(&self, label: impl Into<String>, work: impl FnOnce() -> T) -> (T, Duration) {
-        // indicatif draws nothing when stderr is not a terminal.
-        let spinner = ProgressBar::new_spinner();
-        let style =
-            ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a constant template");
-        spinner.set_style(style);
-        spinner.set_message(label.into());
-        spinner.enable_steady_tick(Duration::from_millis(100));
-        let start = Instant::now();
-        let value = work();
-        let took = start.elapsed();
-        spinner.finish_and_clear();
-        (value, took)
-    }
-
-    /// [`Ui::timed`] for work that can fail.
-    pub fn try_timed<T, E>(
-        &self,
-        label: impl Into<String>,
-        work: impl FnOnce() -> Result<T, E>,
-    ) -> Result<(T, Duration), E> {
-        let (value, took) = self.timed(label, work);
-        value.map(|value| (value, took))
-    }
-
-    /// Runs `work` under a bar, which `work` moves by naming its stage, the steps done and how many there are.
-    pub fn staged<T>(
-        &self,
-        work: impl FnOnce(&mut dyn FnMut(&'static str, usize, usize)) -> T,
-    ) -> (T, Duration) {
-        let bar = self.bar("", 0);
-        let start = Instant::now();
-        let value = work(&mut |stage, done, total| {
-            if done == 0 {
-                bar.set_message(stage);
-                bar.reset_eta();
-            }
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        });
-        let took = start.elapsed();
-        bar.finish_and_clear();
-        (value, took)
-    }
-
-    /// A bar over `length` steps of something that may take long.
-    pub fn bar(&self, label: impl Into<String>, length: usize) -> ProgressBar {
-        let bar = ProgressBar::new(length as u64);
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")
-            .expect("a constant template");
-        bar.set_style(style);
-        bar.set_message(label.into());
-        bar
-    }
-}
+/// Longest line under a header: one cell of prose must not draw it across several lines.
+const LONGEST_RULE: usize = 100;
 
 /// A table of text; a column is as wide as its widest cell, numbers stand to the right.
 #[derive(Debug, Default)]
@@ -92,9 +29,10 @@ impl Table {
         }
     }
 
-    /// Adds a row.
+    /// Adds a row; each cell is one line of text, whatever is in it.
     pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) -> &mut Self {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+        let cells = cells.into_iter().map(|cell| text::line(&cell.into()));
+        self.rows.push(cells.collect());
         self
     }
 
@@ -137,7 +75,9 @@ impl Table {
             if index == 0 && self.header {
                 lines.push(format!(
                     "  {}",
-                    "-".repeat(widths.iter().sum::<usize>() + 2 * (columns - 1))
+                    "-".repeat(
+                        (widths.iter().sum::<usize>() + 2 * (columns - 1)).min(LONGEST_RULE)
+                    )
                 ));
             }
         }
@@ -162,8 +102,9 @@ pub fn thousands(value: u64) -> String {
 pub fn bytes(value: u64) -> String {
     match value {
         0..10_000 => format!("{} B", thousands(value)),
-        10_000..10_000_000 => format!("{:.1} kB", value as f64 / 1e3),
-        _ => format!("{:.1} MB", value as f64 / 1e6),
+        10_000..1_000_000 => format!("{:.1} kB", value as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", value as f64 / 1e6),
+        _ => format!("{:.1} GB", value as f64 / 1e9),
     }
 }
 
@@ -217,7 +158,9 @@ mod tests {
         assert_eq!(thousands(7), "7");
         assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(bytes(3072), "3,072 B");
-        assert_eq!(bytes(2_500_000), "2500.0 kB");
+        assert_eq!(bytes(53_000), "53.0 kB");
+        assert_eq!(bytes(3_236_200), "3.2 MB");
+        assert_eq!(bytes(4_600_000_000), "4.6 GB");
         assert_eq!(duration(Duration::from_millis(1500)), "1.50 s");
         assert_eq!(milliseconds(Duration::from_micros(1500)), 1.5);
         for (days, told) in [

@@ -159,7 +159,16 @@ fn an_unreachable_rpc_is_told() {
         ],
     );
     assert!(line.contains("127.0.0.1:9"), "{line}");
+    // Nor does the log tell the secrets of an address.
+    let secret = "http://user:SECRET@127.0.0.1:9/v2/SECRET?key=SECRET";
+    let ran = folder.run(&["-vvvv", "deploy", "--rpc-url", secret]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(!ran.stderr.contains("SECRET"), "{}", ran.stderr);
     assert!(!folder.path("deployment.json").exists());
+    // What follows the host, and a password before it, are in no log.
+    let url = "http://name:hidden@127.0.0.1:9/hidden?key=hidden";
+    let ran = folder.run(&["-vvvv", "deploy", "--rpc-url", url]);
+    assert!(!ran.stderr.contains("hidden"), "{}", ran.stderr);
 }
 
 #[test]

@@ -391,7 +391,7 @@ fn a_batch_is_proved_with_everything_public() {
         &repository("fixtures/digits/digits_calibration.npz"),
         "--batch",
         "2",
-        "--input",
+        "--input-visibility",
         "public",
         "-o",
         "pair.seal",
@@ -428,7 +428,7 @@ fn a_batch_is_proved_with_everything_public() {
             "q",
         ],
     );
-    assert!(line.contains("20 inputs"), "{line}");
+    assert!(line.contains("20 batches of 2 inputs;"), "{line}");
 }
 
 /// Compiles the digits with hashed sides, proves an image, and returns what `prove` and `hash` said.
@@ -461,7 +461,10 @@ fn prove_hashed(folder: &Folder, flags: &[&str]) -> [serde_json::Value; 2] {
 #[test]
 fn a_hashed_input_is_one_public_value() {
     let folder = Folder::new();
-    let [proved, hashed] = prove_hashed(&folder, &["--optimize", "gas", "--input", "hashed"]);
+    let [proved, hashed] = prove_hashed(
+        &folder,
+        &["--optimize", "gas", "--input-visibility", "hashed"],
+    );
     assert_eq!(proved["public_values"], 10 + 1);
     assert_eq!(proved["digests"], hashed["digests"]);
     let digest = &hashed["digests"][0];
@@ -504,13 +507,21 @@ fn a_hashed_input_is_one_public_value() {
     folder.compile_digits();
     let samples = repository("fixtures/digits/digits_samples.npz");
     let line = folder.fails(2, &["hash", "--model", "digits.seal", "--input", &samples]);
-    assert!(line.contains("--input hashed"), "{line}");
+    assert!(line.contains("--input-visibility hashed"), "{line}");
 }
 
 #[test]
 fn both_sides_can_be_hashed() {
     let folder = Folder::new();
-    let [proved, hashed] = prove_hashed(&folder, &["--input", "hashed", "--output", "hashed"]);
+    let [proved, hashed] = prove_hashed(
+        &folder,
+        &[
+            "--input-visibility",
+            "hashed",
+            "--output-visibility",
+            "hashed",
+        ],
+    );
     assert_eq!(proved["public_values"], 2);
     assert_eq!(hashed["digests"].as_array().expect("digests").len(), 2);
     let verified = folder.json(&["verify", "--proof", "p"]);

@@ -21,7 +21,7 @@ fn a_random_forest_is_proved_with_its_features_public() {
         &onnx,
         "--calibration",
         &data,
-        "--input",
+        "--input-visibility",
         "public",
         "-o",
         "forest.seal",

@@ -2,10 +2,13 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
+
+use tensorseal_prover::artifact::{self, Kind};
 
 use crate::support::{Folder, repository};
 
@@ -64,19 +67,20 @@ fn foundry() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The commands of `docs/solidity.md`, as they stand there.
-#[test]
-fn solidity_walkthrough() {
-    let Some(anvil) = Anvil::start() else { return };
-    let text = fs::read_to_string(repository("docs/solidity.md")).expect("the page");
+/// The commands of a page's blocks of `sh`, but for the one that starts a chain; that is `chain`.
+fn commands(page: &str, chain: &str) -> String {
+    let text = fs::read_to_string(repository(page)).expect("the page");
     let blocks = text.split("```sh\n").skip(1);
-    let commands: String = blocks
+    blocks
         .map(|block| block.split("```").next().expect("a block ends"))
         .flat_map(str::lines)
         .filter(|line| !line.starts_with("anvil"))
-        .map(|line| line.replace("http://127.0.0.1:8545", &anvil.url) + "\n")
-        .collect();
-    let folder = Folder::new();
+        .map(|line| line.replace("http://127.0.0.1:8545", chain) + "\n")
+        .collect()
+}
+
+/// Runs commands in bash, with this build of `tensorseal` and Foundry in the path; what they said on stdout and stderr.
+fn bash(folder: &Folder, commands: &str) -> [String; 2] {
     std::os::unix::fs::symlink(repository("fixtures"), folder.path("fixtures")).expect("a link");
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_tensorseal"));
     let mut path = foundry();
@@ -85,17 +89,60 @@ fn solidity_walkthrough() {
         &std::env::var_os("PATH").expect("a path"),
     ));
     let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", &commands])
+        .args(["-euo", "pipefail", "-c", commands])
         .current_dir(folder.path(""))
         .env("PATH", std::env::join_paths(path).expect("a path"))
         .env("FOUNDRY_SOLC", repository("verifier-contract/solc.mjs"))
         .output()
         .expect("bash runs");
-    let (stdout, stderr) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{stdout}\n{stderr}");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = [text(&output.stdout), text(&output.stderr)];
+    assert!(output.status.success(), "{}\n{}", said[0], said[1]);
+    said
+}
+
+/// The tour of the README, as it stands there; without anvil as far as it needs no chain.
+#[test]
+fn the_tour() {
+    let anvil = Anvil::start();
+    let chain = anvil.as_ref().map_or("", |anvil| &anvil.url);
+    let mut commands = commands("README.md", chain);
+    if anvil.is_none() {
+        let at = commands.find("export RPC_URL").expect("the chain's part");
+        commands.truncate(at);
+    }
+    let folder = Folder::new();
+    let [stdout, stderr] = bash(&folder, &commands);
+    assert!(!stderr.contains("error"), "{stderr}");
+    for said in [
+        "compiled digits",
+        "the powers of one secret",
+        "ACCEPTED\n",
+        "ACCEPTED by the contract",
+        "the plain prover",
+        "digest",
+    ] {
+        assert!(stdout.contains(said), "no `{said}` in {stdout}");
+    }
+    assert!(!stdout.contains("REJECTED"), "{stdout}");
+    if anvil.is_some() {
+        for said in ["nothing sent", "registered digits", "exported digits"] {
+            assert!(stdout.contains(said), "no `{said}` in {stdout}");
+        }
+        // `cast.sh`, the last: true.
+        assert!(
+            stdout.trim_end().ends_with(&format!("{:064x}", 1)),
+            "{stdout}"
+        );
+    }
+}
+
+/// The commands of `docs/solidity.md`, as they stand there.
+#[test]
+fn solidity_walkthrough() {
+    let Some(anvil) = Anvil::start() else { return };
+    let folder = Folder::new();
+    let [stdout, stderr] = bash(&folder, &commands("docs/solidity.md", &anvil.url));
     assert!(!stdout.contains("Warning"), "{stdout}");
     for said in [
         "registration",
@@ -179,6 +226,34 @@ fn a_model_is_registered_on_a_chain() {
     // Again: nothing is sent, and the receipts stay.
     let again = folder.json(&[&register[..], &account, &out].concat());
     assert_eq!(again["sent"], registered["sent"]);
+    assert_eq!(again["deploy_gas"], 0, "nothing was spent this time");
+    // The project is that of what is registered, and asks where that stands.
+    let exported = folder.json(&["export", "--deployment", "deployment.json"]);
+    assert_eq!(exported["registered_as"], registered["registration"]["id"]);
+    let constants = fs::read_to_string(folder.path("export/src/Model.sol")).expect("constants");
+    let statement = registered["statement_id"].as_str().expect("an id");
+    let uri = format!("\"ipfs://digits#statement={statement}\"");
+    assert!(constants.contains(&uri), "{constants}");
+    let text = fs::read_to_string(folder.path("deployment.json")).expect("the deployment");
+    // The deployment of another statement is not this key's, is not written over, and nothing may follow it.
+    let other = text.replacen(statement, &"0".repeat(64), 1);
+    let twice = text.clone() + "{}";
+    for (foreign, why) in [(&other, "of statement"), (&twice, "trailing")] {
+        folder.write("foreign.json", foreign.as_bytes());
+        for command in [
+            &["export", "--deployment", "foreign.json"][..],
+            &[&register[..], &account, &["-o", "foreign.json"]].concat(),
+        ] {
+            let line = folder.fails(2, command);
+            assert!(line.contains(why), "{line}");
+        }
+    }
+    folder.write(
+        "foreign.json",
+        text.replace("ipfs://digits", "ipfs://other").as_bytes(),
+    );
+    let line = folder.fails(2, &["export", "--deployment", "foreign.json"]);
+    assert!(line.contains("deployment of this model"), "{line}");
     // The same addresses without the file; the contracts are there, so no account is needed.
     let deployed = folder.json(&[&["deploy"][..], &rpc].concat());
     assert_eq!(deployed["verifier"], registered["verifier"]);
@@ -218,7 +293,28 @@ fn a_proof_is_verified_on_a_chain() {
     let line = folder.fails(2, &["deploy", "--rpc-url", &anvil.url]);
     assert!(line.contains("TENSORSEAL_PRIVATE_KEY"), "{line}");
     folder.write("account", PRIVATE_KEY.as_bytes());
-    let account = ["--rpc-url", &anvil.url, "--private-key-file", "account"];
+    let unnamed = ["--rpc-url", &anvil.url, "--private-key-file", "account"];
+    // Nothing is sent to a chain that nobody named, or for more than the limit.
+    let line = folder.fails(2, &[&["deploy"][..], &unnamed].concat());
+    assert!(line.ends_with("--chain-id 31337"), "{line}");
+    let account = [&unnamed[..], &["--chain-id", "31337"]].concat();
+    let line = folder.fails(
+        2,
+        &[&["deploy", "--max-fee", "5wei"][..], &account].concat(),
+    );
+    let raised = line.rsplit(' ').next().expect("words");
+    assert!(
+        line.contains("--max-fee") && raised.ends_with("gwei"),
+        "{line}"
+    );
+    let out = ["deploy", "--max-fee", raised, "-o", "raised.json"];
+    folder.json(&[&out[..], &["--dry-run"], &account].concat());
+    let ran = folder.run(&[&["deploy", "--max-fee", "5"][..], &account].concat());
+    assert!(
+        ran.code == 2 && ran.stderr.contains("gwei"),
+        "{}",
+        ran.stderr
+    );
     let deployed = folder.json(&[&["deploy", "-o", "deployment.json"][..], &account].concat());
     assert!(deployed["deploy_gas"].as_u64().expect("gas") > 100_000);
 
@@ -229,7 +325,8 @@ fn a_proof_is_verified_on_a_chain() {
         "--deployment",
         "deployment.json",
     ];
-    let sent = folder.json(&[&verify[..], &account].concat());
+    // The deployment says which chain it is.
+    let sent = folder.json(&[&verify[..], &unnamed].concat());
     assert_eq!(sent["accepted"], true);
     assert!(sent["verify_gas"].as_u64().expect("gas") > 100_000);
     let asked = folder.json(&[&verify[..], &["--rpc-url", &anvil.url]].concat());
@@ -273,4 +370,145 @@ fn a_proof_is_verified_on_a_chain() {
         let line = folder.fails(2, &[&verify[..], &["--rpc-url", &anvil.url]].concat());
         assert!(line.contains("deployment of this model"), "{line}");
     }
+}
+
+/// Passes requests on to a node, but answers some methods itself; its URL.
+fn liar(node: &str, lies: &'static [(&str, &str)]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let node = node.trim_start_matches("http://").to_owned();
+    // It ends with the process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.expect("a connection");
+            let _ = lie(stream, &node, lies);
+        }
+    });
+    url
+}
+
+fn lie(mut stream: TcpStream, node: &str, lies: &[(&str, &str)]) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut line, mut length) = (String::new(), 0);
+    while reader.read_line(&mut line)? > 2 {
+        if let Some(text) = line.to_lowercase().strip_prefix("content-length: ") {
+            length = text.trim_end().parse().expect("a number");
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let head = |first: &str, length| {
+        format!(
+            "{first}\r\nhost: node\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+    let text = String::from_utf8_lossy(&body);
+    for (method, answer) in lies {
+        if text.contains(&format!("\"{method}\"")) {
+            let answer = format!(r#"{{"jsonrpc":"2.0","id":0,{answer}}}"#);
+            return stream.write_all((head("HTTP/1.1 200 OK", answer.len()) + &answer).as_bytes());
+        }
+    }
+    let mut upstream = TcpStream::connect(node)?;
+    upstream.write_all(head("POST / HTTP/1.1", length).as_bytes())?;
+    upstream.write_all(&body)?;
+    std::io::copy(&mut upstream, &mut stream).map(drop)
+}
+
+/// What an endpoint says of a contract is not enough.
+#[test]
+fn a_lying_endpoint_is_not_believed() {
+    let Some(anvil) = Anvil::start() else { return };
+    let folder = Folder::new();
+    let samples = repository("fixtures/digits/digits_samples.npz");
+    folder.compile_digits();
+    folder.json(&["setup", "--model", "digits.seal", "--dev"]);
+    let prove = ["prove", "--model", "digits.seal", "--input", &samples];
+    folder.json(&[&prove[..], &["--proof", "p"]].concat());
+    let honest = folder.path("p");
+    let proof = artifact::read(&honest, Kind::Proof).expect("the proof");
+    let mut payload = proof.payload.to_vec();
+    let at = payload.len() / 2;
+    payload[at] ^= 1;
+    artifact::write(&folder.path("wrong"), Kind::Proof, proof.flags, &payload)
+        .expect("a writable folder");
+    folder.write("account", PRIVATE_KEY.as_bytes());
+    let account = ["--private-key-file", "account"];
+    let ask = |proof: &str, url: &str, more: &[&str]| {
+        let arguments = [
+            &[
+                "--json",
+                "verify-onchain",
+                "--proof",
+                proof,
+                "--rpc-url",
+                url,
+            ][..],
+            more,
+        ];
+        let ran = folder.run(&arguments.concat());
+        let text = folder.run(&arguments.concat()[1..]);
+        assert_eq!(
+            (ran.code, text.code),
+            (1, 1),
+            "{}{}",
+            ran.stdout,
+            ran.stderr
+        );
+        let json: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        assert_eq!(json["accepted"], false);
+        (json, text.stdout)
+    };
+    // Nothing is deployed to find out.
+    let (json, _) = ask(
+        "wrong",
+        &anvil.url,
+        &[&account[..], &["--chain-id", "31337"]].concat(),
+    );
+    assert_eq!(json["accepted_by_contract"], serde_json::Value::Null);
+    let deploy = ["deploy", "--rpc-url", &anvil.url, "--chain-id", "31337"];
+    folder.json(&[&deploy[..], &account, &["-o", "deployment.json"]].concat());
+    let deployment = ["--deployment", "deployment.json"];
+    let yes = &[
+        (
+            "eth_call",
+            r#""result":"0x0000000000000000000000000000000000000000000000000000000000000001""#,
+        ),
+        ("eth_estimateGas", r#""result":"0x5208""#),
+    ];
+    // `PairingFailed()`.
+    let no = &[(
+        "eth_call",
+        r#""error":{"code":3,"message":"execution reverted","data":"0x4df45e2f"}"#,
+    )];
+
+    // Both refuse, and nothing is sent.
+    let with_account = [&deployment[..], &account].concat();
+    let (json, text) = ask("wrong", &anvil.url, &with_account);
+    assert_eq!(
+        (
+            &json["accepted_by_contract"],
+            &json["accepted_natively"],
+            &json["transaction"]
+        ),
+        (&false.into(), &false.into(), &serde_json::Value::Null)
+    );
+    assert!(
+        text.starts_with("REJECTED") && !text.contains("DISAGREEMENT"),
+        "{text}"
+    );
+    // The endpoint says yes to what is wrong, and no to what is right.
+    let (json, text) = ask("wrong", &liar(&anvil.url, yes), &with_account);
+    assert_eq!(json["accepted_by_contract"], true);
+    assert!(
+        text.starts_with("REJECTED") && text.contains("DISAGREEMENT"),
+        "{text}"
+    );
+    let (json, text) = ask("p", &liar(&anvil.url, no), &deployment);
+    assert_eq!(json["accepted_natively"], true);
+    assert!(
+        text.starts_with("REJECTED") && text.contains("DISAGREEMENT"),
+        "{text}"
+    );
 }

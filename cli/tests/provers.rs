@@ -222,7 +222,7 @@ fn cuda_proves_on_a_stand_in_for_the_driver() {
     let samples = repository("fixtures/digits/digits_samples.npz");
     let found = || {
         let found = folder.json_with(&environment, &["devices"]);
-        let mut found = found.as_array().expect("a list").clone();
+        let mut found = found["devices"].as_array().expect("a list").clone();
         found.retain(|d| d["backend"] == "cuda");
         assert_eq!(found.len(), 1, "{found:?}");
         found.remove(0)
@@ -257,7 +257,7 @@ fn icicle_is_found_by_the_environment() {
     let found = |device: &str| {
         let environment = [("ICICLE_LIB_DIR", libraries), ("ICICLE_DEVICE", device)];
         let found = folder.json_with(&environment, &["devices"]);
-        let mut found = found.as_array().expect("a list").clone();
+        let mut found = found["devices"].as_array().expect("a list").clone();
         found.retain(|d| d["backend"] == "icicle");
         found.remove(0)
     };
@@ -296,7 +296,7 @@ fn backends_are_listed_and_named_ones_never_replaced() {
     let folder = prepared();
     let samples = repository("fixtures/digits/digits_samples.npz");
     let found = folder.json(&["devices"]);
-    let found = found.as_array().expect("a list");
+    let found = found["devices"].as_array().expect("a list");
     assert_eq!(found[0]["backend"], "cpu");
     assert_eq!(found[0]["usable"], true);
     let of = |backend: &str| {

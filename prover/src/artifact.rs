@@ -14,19 +14,23 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use ::bytes::Bytes;
 use sha3::{Digest, Keccak256};
 
-use crate::mapped::Mapped;
+use crate::{
+    mapped::Mapped,
+    output::{self, OutputError},
+};
 
 /// The version written, and the only one read.
 pub const FORMAT_VERSION: u8 = 1;
 
-const MAGIC: &[u8; 5] = b"TSEAL";
+/// What every artifact begins with.
+pub const MAGIC: &[u8; 5] = b"TSEAL";
 const HEADER_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
 const FLAG_INSECURE: u8 = 1;
@@ -91,7 +95,7 @@ pub struct Artifact {
     pub payload: Bytes,
 }
 
-/// Why a file could not be read or written.
+/// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArtifactError {
@@ -303,37 +307,17 @@ fn parse_header(bytes: &[u8], expected: Kind, path: &Path) -> Result<(Kind, Flag
     Ok((kind, flags))
 }
 
-/// Writes an artifact to `path`, replacing what is there only when all of it is on disk.
+/// Writes an artifact to what `path` names, see [`output`]; the size of the artifact.
 ///
 /// # Errors
-/// [`ArtifactError::Io`] if the folder does not exist or cannot be written to; the old file, if there
-/// was one, is then untouched.
-pub fn write(path: &Path, kind: Kind, flags: Flags, payload: &[u8]) -> Result<(), ArtifactError> {
-    let fail = |source| ArtifactError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".tensorseal-");
-    // The default, readable by its owner alone, is meant for secrets; the system still applies umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(fail)?;
+/// [`OutputError`]; the old file, if there was one, is then untouched.
+pub fn write(path: &Path, kind: Kind, flags: Flags, payload: &[u8]) -> Result<u64, OutputError> {
     let head = header(kind, flags, payload.len());
     let hash = Keccak256::new()
         .chain_update(head)
         .chain_update(payload)
         .finalize();
-    for part in [&head[..], payload, &hash[..]] {
-        file.write_all(part).map_err(fail)?;
-    }
-    file.as_file().sync_all().map_err(fail)?;
-    file.persist(path).map_err(|error| fail(error.error))?;
-    Ok(())
+    output::write(path, &[&head, payload, &hash])
 }
 
 /// Reads the artifact of a given kind from `path`.
@@ -477,7 +461,7 @@ mod tests {
         );
         let nowhere = folder.path().join("missing/a.seal");
         let error = write(&nowhere, Kind::Model, Flags::default(), b"").unwrap_err();
-        assert!(matches!(error, ArtifactError::Io { .. }));
+        assert!(matches!(error, OutputError::Io { .. }));
     }
 
     proptest! {

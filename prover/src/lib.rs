@@ -72,6 +72,7 @@
 //! | [`transcript`] | Keccak-256 Fiat-Shamir, shared with the EVM |
 //! | [`artifact`] | the container of every file |
 //! | [`mapped`] | files as slices |
+//! | [`output`] | writing files |
 
 pub mod artifact;
 mod backend;
@@ -86,6 +87,7 @@ pub mod kernels;
 pub mod keys;
 pub mod mapped;
 mod msm;
+pub mod output;
 pub mod plain;
 mod small;
 pub mod srs;
@@ -98,7 +100,7 @@ pub mod transcript;
 pub mod verify;
 
 pub use bytes::PayloadError;
-pub use keys::{KeyError, KeygenError, ProvingKey, VerifyingKey, keygen};
+pub use keys::{KeyError, KeygenError, ProvingKey, VerifyingKey, check_environment, keygen};
 pub use plain::{ProveError, ProveOptions, prove, prove_with};
 pub use srs::{Srs, SrsError};
 pub use synthesis::SynthesisError;

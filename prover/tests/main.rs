@@ -1,5 +1,7 @@
 //! Keys, proofs and verification from outside, against halo2's own.
 
+#[path = "integration/hostile.rs"]
+mod hostile;
 #[path = "integration/odd.rs"]
 mod odd;
 #[path = "integration/random.rs"]

@@ -26,7 +26,7 @@ interface ITensorSealVerifier {
     /// @notice Two words of the calldata are no point of the curve.
     /// @param offset Where they stand in the calldata.
     error PointNotOnCurve(uint256 offset);
-    /// @notice A precompile refused its input, or too little gas was given.
+    /// @notice A precompile refused its input, or too little gas was given, or the chain lacks it.
     /// @param precompile The precompile's address.
     error PrecompileFailed(uint256 precompile);
     /// @notice The proof is well-formed and wrong.

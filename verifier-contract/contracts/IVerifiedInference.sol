@@ -8,8 +8,9 @@ pragma solidity ^0.8.25;
 ///     keccak256(abi.encode(verifier code hash, key code hash, keccak256(metadata URI)))
 ///
 /// and so the same on every chain, and it fixes what is proved: the code that verifies, the model's key (weights,
-/// architecture, reference string), and the document that says what they mean. Whoever knows the id need not trust
-/// who registered it. A proof states that some input, the public one where the model's input is public, gives the
+/// architecture, reference string), and the document that says what they mean. Whoever has computed the id from code
+/// hashes that they know need not trust who registered it. An id found on a chain says only that some code has these
+/// hashes: a proxy has a hash too, and its owner can change what it does. A proof states that some input, the public one where the model's input is public, gives the
 /// public output. It names no sender, no time and no purpose, and may be shown again by anyone: a consumer binds
 /// it to its own request, as the example `PredictionOracle` does.
 interface IVerifiedInference {
@@ -48,6 +49,9 @@ interface IVerifiedInference {
     /// @param verifier The address given for the verifier.
     /// @param key The address given for the key.
     error NotAModel(address verifier, address key);
+    /// @notice The account's code only points to another's (EIP-7702), and its owner can point it elsewhere.
+    /// @param account The address given for the verifier or the key.
+    error DelegatedAccount(address account);
     /// @notice The model's verifier neither accepted nor reverted.
     /// @param verifier The verifier.
     error NotAVerdict(address verifier);

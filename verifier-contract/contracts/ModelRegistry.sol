@@ -18,6 +18,8 @@ contract ModelRegistry is IVerifiedInference {
         id = modelId(verifier.codehash, key.codehash, metadataURI);
         // The first registration stays, so that nobody can be kept from theirs by someone who was faster.
         if (models[id].verifier != address(0)) return id;
+        requireCode(verifier);
+        requireCode(key);
         requireFit(verifier, key);
         models[id] = Model(verifier, key, metadataURI);
         emit ModelRegistered(id, verifier, key, metadataURI);
@@ -83,6 +85,19 @@ contract ModelRegistry is IVerifiedInference {
             verdict := and(eq(returndatasize(), 0x20), eq(mload(0), 1))
         }
         if (!verdict) revert NotAVerdict(verifier);
+    }
+
+    /// @dev No contract's code begins with 0xef (EIP-3541), but the 23 bytes 0xef0100 and an address that an account delegates
+    /// with (EIP-7702) do: calls run the code there, and the account's owner can replace them at any time. What begins so
+    /// has a hash that fixes nothing.
+    function requireCode(address account) private view {
+        uint256 first;
+        assembly ("memory-safe") {
+            mstore(0, 0)
+            extcodecopy(account, 0, 0, 1)
+            first := byte(0, mload(0))
+        }
+        if (first == 0xef) revert DelegatedAccount(account);
     }
 
     /// @dev A verifier with a key of its profile refuses an empty proof for its length, or for the missing public

@@ -94,12 +94,22 @@ pub struct Project {
     pub verifier: Embedded,
     /// Its key.
     pub key: KeyData,
+    /// The id of all that a verifier relies on: the key, and what names, places and scales say of its public values.
+    pub statement_id: [u8; 32],
     /// Its metadata URI, one that [`registry::check_uri`] accepts.
     pub metadata_uri: String,
     /// Its public tensors.
     pub tensors: Vec<PublicTensor>,
     /// Its hashed sides.
     pub hashed: Vec<HashedSide>,
+    /// Where the registry stands that `cast.sh` asks; [`registry_address`] unless it was created otherwise.
+    pub registry: [u8; 20],
+}
+
+/// Where the deployment proxy puts the registry.
+#[must_use]
+pub fn registry_address() -> [u8; 20] {
+    create2::address(&registry::contract().initcode())
 }
 
 /// A file of a project: its path, what it is for, and its content.
@@ -250,7 +260,11 @@ impl Project {
                 "calldata of the registry's call",
                 hexadecimal(&through),
             ));
-            files.push(file("cast.sh", "asks a chain with cast", cast_script()));
+            files.push(file(
+                "cast.sh",
+                "asks a chain with cast",
+                cast_script(self.registry),
+            ));
             for (side, path, purpose) in [
                 (Side::Input, "args/input.txt", "the public input's integers"),
                 (
@@ -344,6 +358,11 @@ library Model {{
     /// @notice Its id in a registry.
     bytes32 internal constant ID =
         {};
+    /// @notice The id of all that this file relies on: the key, and the names, places and scales of its public values.
+    /// `METADATA_URI` ends with it, so `ID` fixes it too. Compare it with the one that the model's owner publishes;
+    /// `tensorseal export --expect` writes this file for that id only.
+    bytes32 internal constant STATEMENT_ID =
+        {};
     /// @notice Code hash of its verifier.
     bytes32 internal constant VERIFIER_CODE_HASH =
         {};
@@ -355,6 +374,7 @@ library Model {{
 ",
         plain(&project.name),
         word(project.model_id()),
+        word(project.statement_id),
         word(project.verifier.code_hash()),
         word(project.key.code_hash()),
         project.metadata_uri,
@@ -429,9 +449,9 @@ library Model {{
 
 /// A name from a file, so that it cannot end the comment that it stands in.
 fn plain(name: &str) -> String {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "_-.:/ ".contains(c);
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_-.:/()+ ".contains(c);
     name.chars()
-        .map(|c| if fits(c) { c } else { '?' })
+        .map(|c| if fits(c) { c } else { '_' })
         .collect()
 }
 
@@ -475,8 +495,7 @@ library Exported {{
 }
 
 /// Asks with `cast`; the addresses are the same on every chain.
-fn cast_script() -> String {
-    let registry = create2::address(&registry::contract().initcode());
+fn cast_script(registry: [u8; 20]) -> String {
     format!(
         "#!/bin/sh
 # Asks the registry on the chain at $RPC_URL about the proof, without a transaction. Prints 1 where it is accepted.

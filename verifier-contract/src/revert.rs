@@ -5,11 +5,15 @@ use sha3::{Digest, Keccak256};
 use crate::codegen::ERRORS;
 
 /// Signatures of the registry's own errors.
-const REGISTRY_ERRORS: [&str; 3] = [
+const REGISTRY_ERRORS: [&str; 4] = [
     "UnknownModel(bytes32)",
     "NotAModel(address,address)",
+    "DelegatedAccount(address)",
     "NotAVerdict(address)",
 ];
+
+/// Bytes that are kept of revert data that nobody knows.
+const MAX_UNKNOWN: usize = 128;
 
 /// Why the contract did not accept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +66,7 @@ pub enum Refusal {
     },
     /// A precompile refused its input.
     #[error(
-        "precompile {precompile} failed; the key's points are wrong, or too little gas was given"
+        "precompile {precompile} failed; too little gas was given, or the chain lacks it, or the key's points are wrong"
     )]
     PrecompileFailed {
         /// Its address.
@@ -87,6 +91,14 @@ pub enum Refusal {
         /// Address given for the key, in hex.
         key: String,
     },
+    /// The verifier or the key is an account that delegates to a contract (EIP-7702).
+    #[error(
+        "0x{account} is no contract but an account that delegates to one, and its owner can change to which; register the contract itself"
+    )]
+    DelegatedAccount {
+        /// Its address, in hex.
+        account: String,
+    },
     /// The registered verifier neither accepted nor reverted.
     #[error("the model's verifier 0x{verifier} gave no verdict; it is none of tensorseal's")]
     NotAVerdict {
@@ -98,7 +110,7 @@ pub enum Refusal {
         "the calldata is too short for its arguments, or holds another call; take it from `encode_verify`"
     )]
     NoReason,
-    /// Revert data that is none of the contract's errors.
+    /// Revert data that is none of the contract's errors; the beginning, where it is long.
     #[error("the call reverted with 0x{data}; is there a tensorseal verifier at the address?")]
     Unknown {
         /// The data, in hex.
@@ -111,7 +123,10 @@ impl Refusal {
     #[must_use]
     pub fn decode(data: &[u8]) -> Self {
         let unknown = || Self::Unknown {
-            data: hex::encode(data),
+            data: match data.get(..MAX_UNKNOWN) {
+                Some(start) => hex::encode(start) + "...",
+                None => hex::encode(data),
+            },
         };
         if data.is_empty() {
             return Self::NoReason;
@@ -155,6 +170,9 @@ impl Refusal {
             (Some("NotAModel"), [_, _]) => Self::NotAModel {
                 verifier: hex::encode(&data[16..36]),
                 key: hex::encode(&data[48..]),
+            },
+            (Some("DelegatedAccount"), [_]) => Self::DelegatedAccount {
+                account: hex::encode(&data[16..]),
             },
             (Some("NotAVerdict"), [_]) => Self::NotAVerdict {
                 verifier: hex::encode(&data[16..]),

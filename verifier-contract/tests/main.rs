@@ -15,6 +15,7 @@ mod harness;
 mod keys;
 mod mutations;
 mod packed;
+mod precompiles;
 mod registered;
 mod registry;
 mod verdicts;

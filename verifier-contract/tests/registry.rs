@@ -6,7 +6,7 @@ use tensorseal_circuits::profile;
 use tensorseal_verifier_contract::{
     calldata::{encode_verify, encode_verify_batch},
     profiles,
-    project::{Project, PublicTensor, Side},
+    project::{Project, PublicTensor, Side, registry_address},
     registry::{Ask, encode_model, encode_register, model_id, through_registry},
     revert::Refusal,
 };
@@ -33,12 +33,14 @@ pub(crate) fn project() -> Project {
         verifier: profiles::for_layout(&case.layout).unwrap(),
         key: case.key,
         metadata_uri: URI.to_owned(),
+        statement_id: [7; 32],
         tensors: vec![
             tensor("y", Side::Output, &[0, 2]),
             tensor("x", Side::Input, &[1, 3, 5]),
             tensor("z", Side::Input, &[4]),
         ],
         hashed: vec![],
+        registry: registry_address(),
     }
 }
 

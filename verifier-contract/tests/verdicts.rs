@@ -237,7 +237,7 @@ fn scalars_have_one_encoding() {
     }
 }
 
-fn evaluations(case: &Case) -> usize {
+pub(crate) fn evaluations(case: &Case) -> usize {
     let cs = case.pk.vk().halo2().cs();
     cs.advice_queries().len() + cs.fixed_queries().len() + 1
 }

@@ -74,13 +74,18 @@ pub(super) fn held(layout: &Layout, last: usize) -> Result<Vec<Option<Held>>, Ch
         }
     }
     if owners.contains(&false) || layout.rows.len() > last {
-        return Err(CheckError::new("a node has no tensor, or the rows go past the last"));
+        return Err(CheckError::new(
+            "a node has no tensor, or the rows go past the last",
+        ));
     }
     let mut out = vec![None; last];
     for (row, cell) in layout.rows.iter().enumerate() {
         let Some(cell) = cell else { continue };
         let unknown = || CheckError::at(row, "the row holds a cell that does not exist");
-        let tensor = layout.tensors.get(cell.tensor as usize).ok_or_else(unknown)?;
+        let tensor = layout
+            .tensors
+            .get(cell.tensor as usize)
+            .ok_or_else(unknown)?;
         let node = &layout.model.nodes[tensor.node];
         let (group, position) = (cell.group as usize, cell.position as usize);
         let at = tensor.order.get(position).ok_or_else(unknown)?.at;
@@ -113,7 +118,10 @@ pub(super) fn rows_by_tensor(
     let mut out: Vec<Vec<Vec<Option<usize>>>> = layout.tensors.iter().map(empty).collect();
     for (row, cell) in held.iter().enumerate() {
         let Some(cell) = cell else { continue };
-        if out[cell.tensor][cell.position][cell.group].replace(row).is_some() {
+        if out[cell.tensor][cell.position][cell.group]
+            .replace(row)
+            .is_some()
+        {
             return Err(CheckError::at(row, "a cell stands in two rows"));
         }
     }
@@ -151,7 +159,9 @@ pub(super) fn cells<'a>(
     for (position, rows) in rows.iter().enumerate() {
         let Some(first) = rows[0] else {
             if rows.iter().any(Option::is_some) {
-                return Err(CheckError::new("a position lacks its first lane group").node(&node.name));
+                return Err(
+                    CheckError::new("a position lacks its first lane group").node(&node.name)
+                );
             }
             continue;
         };
@@ -188,7 +198,10 @@ pub(super) fn cells<'a>(
                 .ok_or_else(|| fail(CheckError::new("a row is read that holds no cell"), first))?;
             let index = (n * node.shape.h + y) * node.shape.w + x;
             // The rows of a window are one position.
-            if out.consumed.at[index].replace(place).is_some_and(|p| p != place) {
+            if out.consumed.at[index]
+                .replace(place)
+                .is_some_and(|p| p != place)
+            {
                 let what = "the rows of a window are read with different weights";
                 return Err(fail(CheckError::new(what), first));
             }
@@ -211,13 +224,17 @@ fn weights(
         return Ok(None);
     }
     if !rows.iter().all(entering) {
-        return Err(CheckError::new("some lane groups enter a chain and some do not"));
+        return Err(CheckError::new(
+            "some lane groups enter a chain and some do not",
+        ));
     }
     let weights = rows.iter().flatten().map(|row| chain[*row]);
     let weights = weights.collect::<Option<Vec<Exponents>>>();
     match weights {
         Some(weights) if weights.iter().all(|w| w.is_power()) => Ok(Some(weights)),
-        _ => Err(CheckError::new("a row that enters a chain has no weight there")),
+        _ => Err(CheckError::new(
+            "a row that enters a chain has no weight there",
+        )),
     }
 }
 

@@ -19,10 +19,14 @@ impl<'a> Columns<'a> {
         let profile = layout.profile;
         let powers = [profile.lanes, profile.fixed_lanes, profile.fold];
         if !powers.iter().all(|n| n.is_power_of_two()) || profile.fixed_lanes < profile.lanes {
-            return Err(CheckError::new("the profile has lanes that no power of two counts"));
+            return Err(CheckError::new(
+                "the profile has lanes that no power of two counts",
+            ));
         }
         if layout.fixed.len() != profile.fixed_columns() {
-            return Err(CheckError::new("it has other fixed columns than its profile"));
+            return Err(CheckError::new(
+                "it has other fixed columns than its profile",
+            ));
         }
         let columns = Columns {
             profile,
@@ -34,10 +38,14 @@ impl<'a> Columns<'a> {
         if profile.hash {
             let constants = columns.column(profile.hash_fixed(HashFixed::Constant));
             if constants.iter().any(|v| *v != 0) || layout.hash.constants.len() > columns.last {
-                return Err(CheckError::new("the constants of the hash are in two places"));
+                return Err(CheckError::new(
+                    "the constants of the hash are in two places",
+                ));
             }
         } else if !layout.hash.constants.is_empty() {
-            return Err(CheckError::new("there are constants of a hash, but no hash"));
+            return Err(CheckError::new(
+                "there are constants of a hash, but no hash",
+            ));
         }
         Ok(columns)
     }

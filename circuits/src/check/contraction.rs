@@ -110,7 +110,10 @@ impl Weights {
         });
         for row in (start..end).rev() {
             let Some(monomial) = at else {
-                return Err(CheckError::at(row, "a functional forgets its first weights"));
+                return Err(CheckError::at(
+                    row,
+                    "a functional forgets its first weights",
+                ));
             };
             let free = slots.len();
             places[row - start] = *slots.entry(monomial).or_insert(free);
@@ -121,7 +124,10 @@ impl Weights {
             at = step.before(monomial);
         }
         if at.is_some() {
-            return Err(CheckError::at(start, "a functional's weights do not start anew"));
+            return Err(CheckError::at(
+                start,
+                "a functional's weights do not start anew",
+            ));
         }
         let mut values = vec![0i128; slots.len() * width];
         for lane in 0..width {
@@ -183,7 +189,10 @@ impl Weights {
     pub(super) fn all(&self) -> Vec<(i64, (i32, i32), i128)> {
         let mut out = Vec::new();
         for (monomial, slot) in &self.slots {
-            for (lane, v) in self.values[slot * self.width..][..self.width].iter().enumerate() {
+            for (lane, v) in self.values[slot * self.width..][..self.width]
+                .iter()
+                .enumerate()
+            {
                 let exponent = i64::from(monomial.k) * self.width as i64 + lane as i64;
                 out.push((exponent, (monomial.y, monomial.x), *v));
             }

@@ -26,9 +26,17 @@ pub(super) fn same_model(original: &Model, planned: &Model) -> Result<(), CheckE
     }
     let rest = |m: &Model| (m.bits, m.shift, m.inputs.len(), m.outputs.len());
     if rest(original) != rest(planned) {
-        return Err(CheckError::new("another shift or other ports than the model's"));
+        return Err(CheckError::new(
+            "another shift or other ports than the model's",
+        ));
     }
-    let ports = |m: &'_ Model| m.inputs.iter().chain(&m.outputs).cloned().collect::<Vec<_>>();
+    let ports = |m: &'_ Model| {
+        m.inputs
+            .iter()
+            .chain(&m.outputs)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     for (mut port, planned) in ports(original).into_iter().zip(ports(planned)) {
         match exact[port.node] {
             Some(id) => port.node = id,

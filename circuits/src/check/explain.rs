@@ -100,7 +100,10 @@ impl Program<'_> {
         CheckError::new(what).node(&self.cells[tensor].node.name)
     }
 
-    fn owners(&self, functionals: &[Functional]) -> Result<(Vec<Option<Owner>>, Vec<usize>), CheckError> {
+    fn owners(
+        &self,
+        functionals: &[Functional],
+    ) -> Result<(Vec<Option<Owner>>, Vec<usize>), CheckError> {
         let lanes = self.columns.profile.lanes;
         let mut by_index: HashMap<i64, usize> = HashMap::new();
         for (i, functional) in functionals.iter().enumerate() {
@@ -179,8 +182,11 @@ impl Program<'_> {
             // Of a lane past the last channel, or of nothing.
             _ => true,
         };
-        if !complete || !weights.is_empty() {
-            let error = CheckError::at(functional.row, "the weights of a functional are not the model's");
+        if !complete || !self.lands_on_spare(&weights, owner, targets) {
+            let error = CheckError::at(
+                functional.row,
+                "the weights of a functional are not the model's",
+            );
             return Err(match owner {
                 Some(Owner::Channel {
                     tensor, channel, ..
@@ -190,7 +196,39 @@ impl Program<'_> {
                 _ => error,
             });
         }
-        Ok(biased.into_iter().map(|(tensor, plane, _)| (tensor, plane)).collect())
+        Ok(biased
+            .into_iter()
+            .map(|(tensor, plane, _)| (tensor, plane))
+            .collect())
+    }
+
+    /// Whether the weights that are left meet accumulators alone that nobody reads: taps that only see what a pool crops.
+    fn lands_on_spare(
+        &self,
+        weights: &Weights,
+        owner: Option<Owner>,
+        targets: &HashMap<i64, (usize, usize)>,
+    ) -> bool {
+        if weights.is_empty() {
+            return true;
+        }
+        let Some(Owner::Channel { tensor, plane, .. }) = owner else {
+            return false;
+        };
+        let consumed = &self.cells[tensor].consumed;
+        let lanes = self.columns.profile.lanes as i64;
+        weights.left().into_iter().all(|(exponent, (dy, dx))| {
+            let Some((to, target)) = targets.get(&exponent.div_euclid(lanes)) else {
+                return false;
+            };
+            let to = &self.cells[*to].produced;
+            consumed.by_plane[plane].iter().all(|position| {
+                consumed.at[*position].is_none_or(|p| {
+                    let at = (p.y + dy, p.x + dx);
+                    to.counts[*target].at(at) == 1 && to.valid[*target].at(at) == 0
+                })
+            })
+        })
     }
 
     /// Takes the weights with which one term reads a channel of a plane.
@@ -223,7 +261,14 @@ impl Program<'_> {
                 let exponent = to.exponent(hit.plane, channel, lanes);
                 weights.take(hit.by, exponent, pool.multiplier)
             }),
-            (LinkKind::Elements { from, to: places, entries }, op) => {
+            (
+                LinkKind::Elements {
+                    from,
+                    to: places,
+                    entries,
+                },
+                op,
+            ) => {
                 let shape = self.cells[tensor].node.shape;
                 let (position, at) = from[plane];
                 let element = channel * shape.h * shape.w + position;
@@ -236,14 +281,18 @@ impl Program<'_> {
                             weights.take(by(place), exponent, all[o * shape.item() + element])
                         })
                     }
-                    _ => entries.get(&(element as u32)).into_iter().flatten().all(|(o, weight)| {
-                        let (o, size) = (*o as usize, places.len());
-                        let Some(place) = places[o % size] else {
-                            return true;
-                        };
-                        let exponent = to.exponent(place.plane, o / size, lanes);
-                        weights.take(by(place), exponent, *weight)
-                    }),
+                    _ => entries
+                        .get(&(element as u32))
+                        .into_iter()
+                        .flatten()
+                        .all(|(o, weight)| {
+                            let (o, size) = (*o as usize, places.len());
+                            let Some(place) = places[o % size] else {
+                                return true;
+                            };
+                            let exponent = to.exponent(place.plane, o / size, lanes);
+                            weights.take(by(place), exponent, *weight)
+                        }),
                 }
             }
             // Windows are of convolutions and sums.

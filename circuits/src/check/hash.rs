@@ -45,7 +45,10 @@ pub(super) fn program(
     ];
     let hashed = sides.iter().filter(|(_, shown)| *shown == Shown::Hashed);
     let digests = layout.digests();
-    if !hashed.map(|(side, _)| *side).eq(digests.iter().map(|d| d.side)) {
+    if !hashed
+        .map(|(side, _)| *side)
+        .eq(digests.iter().map(|d| d.side))
+    {
         return Err(CheckError::new("there are other digests than hashed sides"));
     }
     if !columns.profile.hash {
@@ -58,7 +61,8 @@ pub(super) fn program(
     let op = columns.profile.hash_fixed(HashFixed::Op);
     let walk = [HashFixed::Num, HashFixed::Den].map(|c| columns.profile.hash_fixed(c));
     let chain = weights(columns, (walk[0], walk[1]), |row| {
-        columns.at(op, row) == hash_op::ABSORB || columns.at(fixed::BOUNDARY, row) == boundary::DIGEST
+        columns.at(op, row) == hash_op::ABSORB
+            || columns.at(fixed::BOUNDARY, row) == boundary::DIGEST
     })?;
     let runs = Machine::new(columns, layout).run()?;
     if runs.len() != digests.len() {
@@ -69,8 +73,14 @@ pub(super) fn program(
             k: lane as i32,
             ..Exponents::default()
         };
-        if digest.lane != lane || lane >= columns.profile.lanes || chain[run.digest_row] != Some(own) {
-            return Err(CheckError::at(run.digest_row, "a digest is not bound to its public value"));
+        if digest.lane != lane
+            || lane >= columns.profile.lanes
+            || chain[run.digest_row] != Some(own)
+        {
+            return Err(CheckError::at(
+                run.digest_row,
+                "a digest is not bound to its public value",
+            ));
         }
         side(layout, digest, run, &chain, cells, intervals)?;
     }
@@ -122,7 +132,10 @@ fn side(
         return Err(CheckError::new("other values are hashed than the side has"));
     }
     if defined(digest, &values) != run.digest {
-        return Err(CheckError::at(run.digest_row, "the digest is not that of the side's values"));
+        return Err(CheckError::at(
+            run.digest_row,
+            "the digest is not that of the side's values",
+        ));
     }
     Ok(())
 }
@@ -151,7 +164,9 @@ fn packing(digest: &Digest, ports: &[Port], intervals: &Intervals) -> Result<(),
     if holds && (digest.side == Side::Output || (lo == all.lo && narrowest)) {
         Ok(())
     } else {
-        Err(CheckError::new("the packing of a digest is not that of its side's range"))
+        Err(CheckError::new(
+            "the packing of a digest is not that of its side's range",
+        ))
     }
 }
 
@@ -164,7 +179,11 @@ fn defined(digest: &Digest, values: &[Scalar]) -> Scalar {
     tag.extend_from_slice(&count.to_be_bytes());
     tag.extend_from_slice(&bits.to_be_bytes());
     tag.extend_from_slice(&lo.to_be_bytes());
-    let mut state = [Scalar::from_be_bytes_mod_order(&tag), Scalar::zero(), Scalar::zero()];
+    let mut state = [
+        Scalar::from_be_bytes_mod_order(&tag),
+        Scalar::zero(),
+        Scalar::zero(),
+    ];
     let base = Scalar::from(2).pow([u64::from(bits)]);
     let element = |values: &[Scalar]| {
         let highest_first = values.iter().rev();
@@ -267,7 +286,9 @@ impl<'a> Machine<'a> {
         let mut absorbed = Vec::new();
         for row in start..self.columns.last {
             let at = self.columns.at(fixed::BOUNDARY, row);
-            let op = self.columns.at(self.columns.profile.hash_fixed(HashFixed::Op), row);
+            let op = self
+                .columns
+                .at(self.columns.profile.hash_fixed(HashFixed::Op), row);
             let [s0, s1, s2] = state;
             let constant = self.constant(row);
             if at == boundary::DIGEST && op == hash_op::OFF && constant.is_zero() {
@@ -315,7 +336,10 @@ fn scalar(v: &Fr) -> Scalar {
     let bytes = v.to_repr();
     let limb = |i: usize| {
         let bytes = &bytes.as_ref()[8 * i..8 * i + 8];
-        bytes.iter().rev().fold(0u64, |sum, b| sum << 8 | u64::from(*b))
+        bytes
+            .iter()
+            .rev()
+            .fold(0u64, |sum, b| sum << 8 | u64::from(*b))
     };
     let limbs = BigInt::new(std::array::from_fn(limb));
     Scalar::from_bigint(limbs).expect("both are the scalar field of BN254")

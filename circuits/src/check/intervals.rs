@@ -152,10 +152,16 @@ fn sums(model: &Model, node: &Node, linear: &Linear, values: &[Vec<Interval>]) -
     // Positions whose sums may differ.
     let positions = if alike { 1 } else { h * w };
     let bias = |i: usize| {
-        let at = if linear.bias.len() == node.shape.c { i / positions } else { i };
+        let at = if linear.bias.len() == node.shape.c {
+            i / positions
+        } else {
+            i
+        };
         i128::from(linear.bias[at])
     };
-    let mut out: Vec<Sum> = (0..node.shape.c * positions).map(|i| (bias(i), bias(i))).collect();
+    let mut out: Vec<Sum> = (0..node.shape.c * positions)
+        .map(|i| (bias(i), bias(i)))
+        .collect();
     for term in &linear.terms {
         add(model, term, &values[term.source], &mut out, positions);
     }
@@ -213,14 +219,19 @@ fn add(model: &Model, term: &Term, values: &[Interval], out: &mut [Sum], positio
             let taps = (pool.kernel.0 * pool.kernel.1) as i128;
             for (channel, value) in values.iter().take(pool.channels).enumerate() {
                 let one = scaled(pool.multiplier, with_zero(*value, pool.pads));
-                all(channel, (one.0.saturating_mul(taps), one.1.saturating_mul(taps)));
+                all(
+                    channel,
+                    (one.0.saturating_mul(taps), one.1.saturating_mul(taps)),
+                );
             }
         }
         Op::Dense { weights, .. } => {
             for (o, weights) in weights.chunks(shape.item()).enumerate() {
                 let each = weights.chunks(size).zip(values);
                 let sum = each.fold((0, 0), |sum, (weights, value)| {
-                    weights.iter().fold(sum, |sum, w| plus(sum, scaled(*w, *value)))
+                    weights
+                        .iter()
+                        .fold(sum, |sum, w| plus(sum, scaled(*w, *value)))
                 });
                 all(o, sum);
             }

@@ -92,7 +92,12 @@ pub(super) fn link<'a>(
 }
 
 /// The position in `0..size` that tap `k` of output `o` reads.
-fn tapped(o: usize, k: usize, (stride, dilation, pad): (usize, usize, usize), size: usize) -> Option<usize> {
+fn tapped(
+    o: usize,
+    k: usize,
+    (stride, dilation, pad): (usize, usize, usize),
+    size: usize,
+) -> Option<usize> {
     (o * stride + k * dilation)
         .checked_sub(pad)
         .filter(|p| *p < size)
@@ -207,7 +212,10 @@ fn elements(reader: &Cells<'_>, source: &Cells<'_>, op: &Op) -> Result<LinkKind,
     let (from, step) = lattice(&source.consumed, items)?;
     let (to, pitch) = lattice(&reader.produced, items)?;
     // An item's accumulators meet the values of their own item alone.
-    if items > 1 && (step.is_none() || step != pitch || step == Some((0, 0))) && to.iter().any(Option::is_some) {
+    if items > 1
+        && (step.is_none() || step != pitch || step == Some((0, 0)))
+        && to.iter().any(Option::is_some)
+    {
         return Err(CheckError::new("batch items stand at unequal distances"));
     }
     let mut entries: HashMap<u32, Vec<(u32, i64)>> = HashMap::new();
@@ -226,7 +234,10 @@ fn elements(reader: &Cells<'_>, source: &Cells<'_>, op: &Op) -> Result<LinkKind,
         }
         _ => vec![to.iter().any(Option::is_some); from.len()],
     };
-    let lost = needed.iter().zip(&from).any(|(needed, at)| *needed && at.is_none());
+    let lost = needed
+        .iter()
+        .zip(&from)
+        .any(|(needed, at)| *needed && at.is_none());
     if lost {
         return Err(CheckError::new(format!(
             "an element of `{}` that it reads is consumed nowhere",
@@ -234,7 +245,11 @@ fn elements(reader: &Cells<'_>, source: &Cells<'_>, op: &Op) -> Result<LinkKind,
         )));
     }
     let mut planes: Vec<(usize, Place)> = Vec::with_capacity(from.len());
-    planes.extend(from.iter().enumerate().filter_map(|(i, p)| Some((i, (*p)?))));
+    planes.extend(
+        from.iter()
+            .enumerate()
+            .filter_map(|(i, p)| Some((i, (*p)?))),
+    );
     planes.sort_unstable_by_key(|(_, place)| place.plane);
     Ok(LinkKind::Elements {
         from: planes,
@@ -250,7 +265,11 @@ fn lattice(places: &Places, items: usize) -> Result<Lattice, CheckError> {
     let size = places.at.len() / items;
     let (first, rest) = places.at.split_at(size);
     let mut taken = vec![false; places.planes.len()];
-    if first.iter().flatten().any(|p| std::mem::replace(&mut taken[p.plane], true)) {
+    if first
+        .iter()
+        .flatten()
+        .any(|p| std::mem::replace(&mut taken[p.plane], true))
+    {
         return Err(CheckError::new("elements share a plane"));
     }
     let mut step = None;

@@ -76,7 +76,10 @@ pub fn statement(model: &Model, layout: &Layout) -> Result<(), CheckError> {
         .map(|(tensor, rows)| cells::cells(&columns, layout, tensor, rows, (&acc, &cons)))
         .collect::<Result<_, _>>()?;
     if columns.profile.hash && acc[0] != Some(Exponents::default()) {
-        return Err(CheckError::at(0, "the digests have another weight than theirs"));
+        return Err(CheckError::at(
+            0,
+            "the digests have another weight than theirs",
+        ));
     }
     let constants = explain::constants(&columns, &cons)?;
     distinct(&columns, &cells, &constants)?;
@@ -94,9 +97,13 @@ pub fn statement(model: &Model, layout: &Layout) -> Result<(), CheckError> {
     let intervals = Intervals::of(&layout.model)?;
     let tables = Tables::read(&columns)?;
     tables.limbs(&columns, &layout.model)?;
-    cells.par_iter().zip(&tags).enumerate().try_for_each(|(i, (cells, tags))| {
-        tables.node(layout, cells.id, *tags, &intervals, silent.contains(&i))
-    })?;
+    cells
+        .par_iter()
+        .zip(&tags)
+        .enumerate()
+        .try_for_each(|(i, (cells, tags))| {
+            tables.node(layout, cells.id, *tags, &intervals, silent.contains(&i))
+        })?;
     hash::program(&columns, layout, &cells, &intervals)
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Places {
     pub(super) spare: Vec<Place>,
     /// What stands at the coordinates of each plane.
     pub(super) counts: Vec<Counts>,
+    /// What the model has there.
+    pub(super) valid: Vec<Counts>,
     /// Indices of the model's positions in each plane.
     pub(super) by_plane: Vec<Vec<usize>>,
     /// Planes by the first group's exponent.
@@ -61,19 +63,23 @@ impl Places {
     /// Counts what stands where; with `distinct` no two positions may share a place.
     pub(super) fn count(&mut self, distinct: bool) -> Result<(), CheckError> {
         let mut points: Vec<Vec<(i32, i32)>> = vec![Vec::new(); self.planes.len()];
-        for place in self.at.iter().flatten().chain(&self.spare) {
+        for place in self.at.iter().flatten() {
             points[place.plane].push((place.y, place.x));
         }
+        let counts = |points: &[Vec<(i32, i32)>]| -> Result<Vec<Counts>, CheckError> {
+            points.iter().map(|points| Counts::new(points)).collect()
+        };
+        self.valid = counts(&points)?;
+        for place in &self.spare {
+            points[place.plane].push((place.y, place.x));
+        }
+        self.counts = counts(&points)?;
         self.by_plane = vec![Vec::new(); self.planes.len()];
         for (position, place) in self.at.iter().enumerate() {
             if let Some(place) = place {
                 self.by_plane[place.plane].push(position);
             }
         }
-        self.counts = points
-            .iter()
-            .map(|points| Counts::new(points))
-            .collect::<Result<_, _>>()?;
         if distinct && self.counts.iter().any(|c| c.counts.iter().any(|n| *n > 1)) {
             return Err(CheckError::new("two accumulators have one weight"));
         }

@@ -36,16 +36,24 @@ pub(super) fn places(
             .flatten()
             .filter(|cell| layout.tensors[cell.tensor].node == port.node);
         let at = cell.and_then(|cell| Some((cell.channel + place.lane, cell.at?)));
-        let (c, (n, y, x)) = at.ok_or_else(|| fail("a public value where its tensor has no cell"))?;
+        let (c, (n, y, x)) =
+            at.ok_or_else(|| fail("a public value where its tensor has no cell"))?;
         let s = node.shape;
         let element = ((n * s.c + c) * s.h + y) * s.w + x;
         let own = place.lane < columns.profile.lanes && c < s.c && element == place.element;
-        if !own || columns.at(fixed::INSTANCE, place.row) == 0 || place.row >= layout.instance_rows() {
+        if !own
+            || columns.at(fixed::INSTANCE, place.row) == 0
+            || place.row >= layout.instance_rows()
+        {
             return Err(fail("a public value at another cell than its own"));
         }
         match seen[place.port].get_mut(element) {
             Some(seen) if !*seen => *seen = true,
-            _ => return Err(fail("a public value twice, or of a tensor that is not public")),
+            _ => {
+                return Err(fail(
+                    "a public value twice, or of a tensor that is not public",
+                ));
+            }
         }
     }
     for ((port, _), seen) in ports.iter().zip(&seen) {

@@ -52,11 +52,18 @@ pub(super) fn tags(
         let Some(cell) = cell else {
             let expected = Selectors {
                 // The digests enter in row 0.
-                instance: if columns.profile.hash && row == 0 { -1 } else { 0 },
+                instance: if columns.profile.hash && row == 0 {
+                    -1
+                } else {
+                    0
+                },
                 ..Selectors::default()
             };
             if got != expected || open.is_some() {
-                return Err(CheckError::at(row, "a row that holds nothing does something"));
+                return Err(CheckError::at(
+                    row,
+                    "a row that holds nothing does something",
+                ));
             }
             continue;
         };
@@ -72,7 +79,11 @@ pub(super) fn tags(
         }
         if got.consume != 0 {
             let tags = &mut tags[cell.tensor];
-            let known = if starts { &mut tags.first } else { &mut tags.later };
+            let known = if starts {
+                &mut tags.first
+            } else {
+                &mut tags.later
+            };
             if *known.get_or_insert(got.tag) != got.tag {
                 return Err(fail("two rows of one kind look up different tables"));
             }
@@ -139,7 +150,11 @@ fn selectors(
         }),
         (Kind::Linear(linear), Some(at)) => {
             pooled(node, at).ok_or("a row is read that no window has")?;
-            let shift = if linear.requantize { layout.model.shift } else { 0 };
+            let shift = if linear.requantize {
+                layout.model.shift
+            } else {
+                0
+            };
             Ok(Selectors {
                 scale_a: 1 << shift,
                 scale_b: i64::from(linear.requantize),

@@ -51,7 +51,9 @@ pub(super) fn value(table: &Table, x: i64) -> i64 {
         Table::Clip { lo, hi } => x.max(*lo).min(*hi),
         Table::Lut { lo, values } => {
             let last = values.len() - 1;
-            let at = usize::try_from(x.saturating_sub(*lo)).unwrap_or(0).min(last);
+            let at = usize::try_from(x.saturating_sub(*lo))
+                .unwrap_or(0)
+                .min(last);
             i64::from(values[at])
         }
     }
@@ -99,10 +101,13 @@ impl Tables {
         let limbs = columns.profile.limbs as u32;
         let bits = if limbs == 1 { model.shift } else { LIMB_BITS };
         if limbs * bits != model.shift {
-            return Err(CheckError::new("remainders have other bits than the model shifts by"));
+            return Err(CheckError::new(
+                "remainders have other bits than the model shifts by",
+            ));
         }
         let table = self.0.get(&LIMBS);
-        let exact = |t: &Values| t.lo == 0 && t.out.len() == 1 << bits && t.out.iter().all(|v| *v == 0);
+        let exact =
+            |t: &Values| t.lo == 0 && t.out.len() == 1 << bits && t.out.iter().all(|v| *v == 0);
         if table.is_some_and(exact) {
             Ok(())
         } else {
@@ -156,17 +161,25 @@ impl Tables {
         if let Function::Range(from, to) = function
             && (from, to) != (table.lo, hi)
         {
-            return Err(CheckError::new("the table of an input is not the input's range"));
+            return Err(CheckError::new(
+                "the table of an input is not the input's range",
+            ));
         }
-        let wrong = (table.lo..).zip(&table.out).find(|(x, y)| function.at(*x) != **y);
+        let wrong = (table.lo..)
+            .zip(&table.out)
+            .find(|(x, y)| function.at(*x) != **y);
         if let Some((x, y)) = wrong {
             return Err(CheckError::new(format!("its table has {y} at {x}")));
         }
         if table.lo > range.lo.min(0) || hi < range.hi.max(0) {
-            return Err(CheckError::new("its table does not reach whatever it may look up"));
+            return Err(CheckError::new(
+                "its table does not reach whatever it may look up",
+            ));
         }
         if silent && function.at(0) != 0 {
-            return Err(CheckError::new("unused lanes are not 0, and no functional takes them up"));
+            return Err(CheckError::new(
+                "unused lanes are not 0, and no functional takes them up",
+            ));
         }
         Ok(())
     }
@@ -198,7 +211,8 @@ fn close(
     let Some((tag, values)) = done else {
         return Ok(());
     };
-    if values.lo.checked_add(values.out.len() as i64).is_none() || out.insert(tag, values).is_some() {
+    if values.lo.checked_add(values.out.len() as i64).is_none() || out.insert(tag, values).is_some()
+    {
         return Err(CheckError::at(row, "two tables have one tag"));
     }
     Ok(())
@@ -232,7 +246,9 @@ fn clamps(linear: &Linear) -> Option<i64> {
     let alone = conv.kernel == (1, 1) && conv.groups == conv.cin && conv.cout == conv.cin;
     let exact = conv.weights.iter().all(|w| *w == 1) && linear.bias.iter().all(|b| *b == 0);
     match linear.table {
-        Table::Clip { lo: 0, hi } if alone && exact && !linear.requantize && linear.pool.is_none() => {
+        Table::Clip { lo: 0, hi }
+            if alone && exact && !linear.requantize && linear.pool.is_none() =>
+        {
             Some(hi)
         }
         _ => None,

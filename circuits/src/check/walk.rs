@@ -56,13 +56,21 @@ pub(super) struct Step {
 
 impl Step {
     /// What a row's two columns say.
-    pub(super) fn read(columns: &Columns<'_>, num: usize, den: usize, row: usize) -> Result<Step, CheckError> {
+    pub(super) fn read(
+        columns: &Columns<'_>,
+        num: usize,
+        den: usize,
+        row: usize,
+    ) -> Result<Step, CheckError> {
         let (n, d) = (columns.at(num, row), columns.at(den, row));
         let den = selected(&DEN, d)
             .ok_or_else(|| CheckError::at(row, format!("{d} is no denominator inside a chain")))?;
         let num = match n {
             0 => None,
-            n => Some(selected(&NUM, n).ok_or_else(|| CheckError::at(row, format!("{n} is no numerator")))?),
+            n => Some(
+                selected(&NUM, n)
+                    .ok_or_else(|| CheckError::at(row, format!("{n} is no numerator")))?,
+            ),
         };
         Ok(Step { num, den })
     }
@@ -98,7 +106,10 @@ pub(super) fn weights(
         let Some(weight) = after else {
             let idle = columns.at(num, row) == 0 && columns.at(den, row) == 0;
             if !idle || enters(row) {
-                return Err(CheckError::at(row, "something stands before the start of a chain"));
+                return Err(CheckError::at(
+                    row,
+                    "something stands before the start of a chain",
+                ));
             }
             continue;
         };

@@ -295,3 +295,24 @@ fn windows_of_maps_stay_together() {
     let model = b.finish(pooled, 2);
     proves(&model, OUTPUT);
 }
+
+/// One position, a map that lays its elements out flat, a window that spreads it over a grid, and biases of both: the constant
+/// lane is 1 once for the one, and all over the grid for the other.
+#[test]
+fn a_map_and_a_grid_have_biases_of_their_own() {
+    let mut b = Builder::new("biases", 12, (1, 2, 1, 1));
+    let (term, shape) = b.conv(0, 2, (1, 1, 1, 0, 1));
+    let single = b.push(vec![term], shape, SIGNED);
+    let entries = (0..8).map(|o| (o, o % 2, 20_000)).collect();
+    let grid = |h, w| Shape { n: 1, c: 2, h, w };
+    let flat = b.push(vec![map(single, (2, 2, 2), entries)], grid(2, 2), SIGNED);
+    let spread = mean(single, 2, (1, 1), (1, 0, 1, 2));
+    let spread = b.push(vec![spread], grid(3, 3), SIGNED);
+    let (first, shape) = b.dense(spread, 3);
+    let (second, _) = b.dense(flat, 3);
+    let out = b.push(vec![first, second], shape, Table::Raw);
+    let model = b.finish_at(out);
+    for visibility in [OUTPUT, BOTH, HASHED] {
+        proves(&model, visibility);
+    }
+}

@@ -59,6 +59,18 @@ pub enum ExecError {
 /// # Errors
 /// [`ExecError`], for a model that contradicts itself or inputs that do not fit it.
 pub fn run(model: &Model, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, ExecError> {
+    run_counted(model, inputs).map(|(values, _)| values)
+}
+
+/// As [`run`]; tells for each node, too, how many values its [`Table::Clip`] changed. The lower end of a ReLU, 0, is part of
+/// the function and does not count.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_counted(
+    model: &Model,
+    inputs: &[Vec<i64>],
+) -> Result<(Vec<Vec<i64>>, Vec<u64>), ExecError> {
     validate(model)?;
     if inputs.len() != model.inputs.len() {
         return Err(ExecError::Inputs {
@@ -67,6 +79,7 @@ pub fn run(model: &Model, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, ExecErro
         });
     }
     let mut values: Vec<Vec<i64>> = Vec::with_capacity(model.nodes.len());
+    let mut clamped = vec![0; model.nodes.len()];
     for (id, node) in model.nodes.iter().enumerate() {
         let value = match &node.kind {
             Kind::Input { lo, hi } => {
@@ -78,11 +91,11 @@ pub fn run(model: &Model, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, ExecErro
                 check_input(&node.name, node.shape.len(), (*lo, *hi), &inputs[at])?;
                 inputs[at].clone()
             }
-            Kind::Linear(linear) => linear_node(model, node, linear, &values),
+            Kind::Linear(linear) => linear_node(model, node, linear, &values, &mut clamped[id]),
         };
         values.push(value);
     }
-    Ok(values)
+    Ok((values, clamped))
 }
 
 fn check_input(
@@ -111,8 +124,20 @@ fn check_input(
     }
 }
 
-fn linear_node(model: &Model, node: &Node, linear: &Linear, values: &[Vec<i64>]) -> Vec<i64> {
+fn linear_node(
+    model: &Model,
+    node: &Node,
+    linear: &Linear,
+    values: &[Vec<i64>],
+    clamped: &mut u64,
+) -> Vec<i64> {
     let size = terms::accumulator_size(node, linear);
+    let mut table = |x: i64| {
+        if let Table::Clip { lo, hi } = linear.table {
+            *clamped += u64::from(x > hi || (x < lo && lo < 0));
+        }
+        linear.table.eval(x)
+    };
     let mut out = Vec::with_capacity(node.shape.len());
     for item in 0..node.shape.n {
         let mut y = terms::bias(linear, node.shape.c, size);
@@ -140,16 +165,12 @@ fn linear_node(model: &Model, node: &Node, linear: &Linear, values: &[Vec<i64>])
                                 plane[row..row + pool.kernel.1].iter().copied()
                             });
                             let max = window.max().expect("`validate` found the window not empty");
-                            out.push(linear.table.eval(if pool.from_zero {
-                                max.max(0)
-                            } else {
-                                max
-                            }));
+                            out.push(table(if pool.from_zero { max.max(0) } else { max }));
                         }
                     }
                 }
             }
-            None => out.extend(y.into_iter().map(|x| linear.table.eval(x))),
+            None => out.extend(y.into_iter().map(&mut table)),
         }
     }
     out
@@ -238,7 +259,11 @@ mod tests {
     fn tables_clamp_past_their_ends() {
         let input = vec![vec![-8, -1, 1, 7]];
         let clip = model(linear(0, false, Table::Clip { lo: -1, hi: 3 }), (2, 2));
-        assert_eq!(run(&clip, &input).unwrap()[2], [-1, -1, 1, 3]);
+        let (values, clamped) = run_counted(&clip, &input).unwrap();
+        assert_eq!(values[2], [-1, -1, 1, 3]);
+        assert_eq!(clamped, [0, 2, 0], "-8 and 7 were changed, -1 was not");
+        let relu = model(linear(0, false, Table::Clip { lo: 0, hi: 7 }), (2, 2));
+        assert_eq!(run_counted(&relu, &input).unwrap().1, [0; 3]);
         let lut = model(
             linear(
                 0,

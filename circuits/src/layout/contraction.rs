@@ -58,6 +58,11 @@ impl<'a> Contraction<'a> {
         }
     }
 
+    /// Rows so far.
+    pub(crate) fn rows(&self) -> usize {
+        self.row
+    }
+
     /// Appends a chunk and gives it its row; returns the rows it took.
     pub(crate) fn push(
         &mut self,

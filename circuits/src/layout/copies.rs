@@ -31,6 +31,15 @@ pub(crate) fn is_flat(node: &Node) -> bool {
     }
 }
 
+/// The source whose constant lane carries a node's bias.
+pub(super) fn bias_source(linear: &Linear) -> Option<NodeId> {
+    linear
+        .bias
+        .iter()
+        .any(|b| *b != 0)
+        .then(|| linear.terms[0].source)
+}
+
 /// The identity on `c` channels: a depthwise 1×1 convolution of weight 1.
 fn identity(source: NodeId, c: usize) -> Term {
     let op = Op::Conv(Conv {
@@ -54,8 +63,8 @@ fn identity(source: NodeId, c: usize) -> Term {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Request {
     scheme: Scheme,
-    /// It spreads a single position over a grid, so that the items of a batch stand apart; set only where another reader
-    /// lays its elements out flat and wants them side by side.
+    /// It spreads a single position over a grid, so that the items of a batch stand apart, and its bias over all of the grid;
+    /// set only where another reader lays its elements out flat and wants the items side by side, or its bias once.
     spread: bool,
 }
 
@@ -71,7 +80,7 @@ struct Requests<'a> {
     model: &'a Model,
     /// Of each tensor, in the order in which they come.
     wanted: HashMap<NodeId, Vec<Request>>,
-    /// Sources of a single position with a reader that lays its elements out flat, in a batch.
+    /// Sources of a single position with a reader that lays its elements out flat, in a batch or with a bias through it.
     beside_flat: HashSet<NodeId>,
     /// Tensors that have to be read whole, though the one scheme in which they are wanted leaves positions out.
     copied_whole: HashSet<NodeId>,
@@ -93,9 +102,10 @@ impl<'a> Requests<'a> {
         for id in readers().filter(|id| is_flat(&model.nodes[*id])) {
             let single = |term: &&Term| {
                 let s = model.nodes[term.source].shape;
-                s.n > 1 && (s.h, s.w) == (1, 1)
+                (s.h, s.w) == (1, 1) && requests.places_differ(id, term.source)
             };
             let sources = terms(id).iter().filter(single).map(|term| term.source);
+            let sources: Vec<NodeId> = sources.collect();
             requests.beside_flat.extend(sources);
         }
         let mut planes: HashMap<NodeId, HashSet<usize>> = HashMap::new();
@@ -134,8 +144,17 @@ impl<'a> Requests<'a> {
         let spreads = !is_flat(node) && accumulator_grid(node.shape, linear) != (1, 1);
         Some(Request {
             scheme: requested(self.model, node, term)?,
-            spread: spreads && self.beside_flat.contains(&term.source),
+            spread: spreads
+                && self.beside_flat.contains(&term.source)
+                && self.places_differ(reader, term.source),
         })
+    }
+
+    /// Whether it matters to a reader of a single position where a grid has it: with more items than one, or a bias.
+    fn places_differ(&self, reader: NodeId, source: NodeId) -> bool {
+        let node = &self.model.nodes[reader];
+        let bias = |l: &Linear| bias_source(l) == Some(source);
+        node.shape.n > 1 || matches!(&node.kind, Kind::Linear(l) if bias(l))
     }
 
     /// Whether a reader that wants `request` of `source` reads a copy.

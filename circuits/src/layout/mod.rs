@@ -8,6 +8,7 @@ mod choose;
 mod contraction;
 mod copies;
 mod hash;
+mod limits;
 mod order;
 mod path;
 mod plan;
@@ -21,6 +22,7 @@ mod weights;
 pub use choose::{Optimize, TIME_TERMS, TIME_US, choose, time_terms};
 pub(crate) use hash::HashProgram;
 pub use hash::{Digest, Side};
+pub(crate) use limits::MAX_OWN_ROWS;
 #[cfg(test)]
 pub(crate) use plan::plan_with;
 pub use plan::{LayoutError, plan};

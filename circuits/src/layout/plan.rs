@@ -3,18 +3,16 @@
 use super::contraction::Contraction;
 use super::copies::with_copies;
 use super::hash::{self, HashProgram};
+use super::limits::{self, MAX_K, most_rows};
 use super::path::Monomial;
 use super::planner::Planner;
 use super::public::check_public;
 use super::rows::{Activation, FixedColumns};
 use super::tables::Tables;
 use super::{Layout, Shown, Stats, Tensor, Visibility};
-use crate::model::Model;
+use crate::model::{Model, Port};
 use crate::profile::{LIMB_BITS, Profile, boundary, fixed};
 use crate::quantize;
-
-/// Largest circuit: 2^24 rows.
-const MAX_K: u32 = 24;
 
 /// Why a model has no layout.
 #[derive(Debug, thiserror::Error)]
@@ -52,18 +50,22 @@ pub enum LayoutError {
         "the table of {function} needs {rows} rows, more than any circuit has; lower --bits or rescale the model"
     )]
     TableTooLarge {
-        /// The function.
+        /// What it is for, and of which node.
         function: String,
         /// Rows.
         rows: usize,
     },
     /// The model needs more rows than the largest circuit has.
     #[error(
-        "the model needs {rows} rows, more than 2^{MAX_K}; split it or use a wider profile (--optimize prover)"
+        "the model needs {rows} rows of {what}, more than the {limit} that a circuit of this profile holds; split it or use a wider profile (--optimize prover)"
     )]
     TooManyRows {
+        /// What they are for.
+        what: &'static str,
         /// Rows.
         rows: usize,
+        /// The most that there can be.
+        limit: usize,
     },
     /// Interval analysis failed.
     #[error(transparent)]
@@ -126,6 +128,7 @@ pub(crate) fn plan_with(
             profile: profile.name(),
         });
     }
+    limits::check(model, &profile)?;
     let model = with_copies(model, visibility);
     let bounds = quantize::bounds(&model)?;
     let limb_bits = if profile.limbs == 1 {
@@ -136,7 +139,8 @@ pub(crate) fn plan_with(
     let mut tables = Tables::new(limb_bits);
     let planner = Planner::new(&model, profile);
     let mut tensors = planner.tensors(visibility, &bounds, &mut tables)?;
-    tables.finish()?;
+    tables.finish(&model)?;
+    limits::check_rows("tables", tables.rows().div_ceil(profile.tables), &profile)?;
     assign_bases(&model, &profile, visibility, &mut tensors);
     change(&mut tensors);
     let mut chunks = planner.chunks(&tensors);
@@ -149,6 +153,9 @@ pub(crate) fn plan_with(
     let mut contraction = Contraction::new(profile, &tensors);
     for chunk in &mut chunks {
         nodes[chunk.tensor].contraction += contraction.push(&mut columns, chunk)?;
+        if contraction.rows() > most_rows(&profile) {
+            return Err(too_many(contraction.rows(), &profile));
+        }
     }
     let mut hash = HashProgram::default();
     if profile.hash {
@@ -169,9 +176,11 @@ pub(crate) fn plan_with(
         instance: instance.unwrap_or(0).max(hash.digests.len().min(1)),
         nodes,
     };
+    limits::check_rows("activations", stats.activation, &profile)?;
+    limits::check_rows("hashing", stats.hash, &profile)?;
     let k = profile.least_k(stats.rows());
     if k > MAX_K {
-        return Err(LayoutError::TooManyRows { rows: stats.rows() });
+        return Err(too_many(stats.rows(), &profile));
     }
     let last = profile.last_row(k);
     acc.finish(&mut columns, last - 1)?;
@@ -208,20 +217,34 @@ pub(crate) fn plan_with(
     })
 }
 
-/// Exponents fall along the rows, so that the chains need not climb. But digests take the lowest base, then what is hashed:
-/// the chain over it moves by single powers of `η`.
+fn too_many(rows: usize, profile: &Profile) -> LayoutError {
+    LayoutError::TooManyRows {
+        what: "weights",
+        rows,
+        limit: most_rows(profile),
+    }
+}
+
+/// Exponents fall along the rows, so that the chains need not climb. But digests, in row 0, take the lowest base: the chain over
+/// what is hashed moves by single powers of `η`, and so what is hashed takes the next, after public outputs. These stand in the first
+/// rows, and a climb in front of them would lengthen the instance columns.
 fn assign_bases(model: &Model, profile: &Profile, visibility: Visibility, tensors: &mut [Tensor]) {
-    let hashed = |t: &Tensor| {
-        (visibility.output == Shown::Hashed && model.outputs.iter().any(|p| p.node == t.node))
-            || (visibility.input == Shown::Hashed && model.inputs.iter().any(|p| p.node == t.node))
+    let rank = |t: &Tensor| {
+        let is = |ports: &[Port]| ports.iter().any(|p| p.node == t.node);
+        match (is(&model.outputs), is(&model.inputs)) {
+            (true, _) if visibility.output == Shown::Hashed => 1,
+            (true, _) if visibility.hashes() => 0,
+            (_, true) if visibility.input == Shown::Hashed => 1,
+            _ => 2,
+        }
     };
     let mut base = if visibility.hashes() {
         profile.fixed_lanes
     } else {
         0
     };
-    for low in [true, false] {
-        for tensor in tensors.iter_mut().rev().filter(|t| hashed(t) == low) {
+    for low in 0..=2 {
+        for tensor in tensors.iter_mut().rev().filter(|t| rank(t) == low) {
             // As few rows of weights as can be hold a functional's weights for one tensor.
             let (range, left) = (tensor.range_p(profile), base % profile.fixed_lanes);
             if left + range > profile.fixed_lanes {

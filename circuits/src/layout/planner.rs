@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::copies::{accumulator_grid, is_flat, requested};
+use super::copies::{accumulator_grid, bias_source, is_flat, requested};
 use super::order::{Production, Rows};
 use super::plan::LayoutError;
 use super::scheme::{self, Scheme};
@@ -362,15 +362,6 @@ fn row_order(model: &Model) -> Vec<NodeId> {
     others.sort_by_key(|id| depth[*id]);
     order.extend(others);
     order
-}
-
-/// The source whose constant lane carries a node's bias.
-pub(super) fn bias_source(linear: &Linear) -> Option<NodeId> {
-    linear
-        .bias
-        .iter()
-        .any(|b| *b != 0)
-        .then(|| linear.terms[0].source)
 }
 
 /// Registers a tensor's functions: the tag of its rows and of the first row of a window.

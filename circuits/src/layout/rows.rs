@@ -1,5 +1,6 @@
 //! The activation rows and the two chains over them.
 
+use super::limits::check_rows;
 use super::path::{self, Monomial, Step};
 use super::plan::LayoutError;
 use super::{Cell, Layout, NodeRows, Public, Shown, Tensor, Visibility};
@@ -176,6 +177,7 @@ impl<'a> Activation<'a> {
                     .len()
                     .max(to_acc.map_or(0, |m| self.acc.earliest(m)))
                     .max(to_cons.map_or(0, |m| self.cons.earliest(m)));
+                check_rows("activations", row + 1, &self.profile)?;
                 if let Some(m) = to_acc {
                     self.acc.advance(columns, row, m)?;
                 }

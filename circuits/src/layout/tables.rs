@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::plan::LayoutError;
-use crate::model::Table;
+use crate::model::{Kind, Model, Node, Table};
 
 /// The function behind a tag.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +22,31 @@ impl Function {
             Function::Input(..) => x,
             Function::Growth => x.max(0),
             Function::Node(t) => t.eval(x),
+        }
+    }
+
+    /// What it is, and of which node of the model, for messages.
+    fn describe(&self, model: &Model) -> String {
+        match self {
+            Function::Input(lo, hi) => format!("the inputs, whose integers go from {lo} to {hi},"),
+            Function::Growth => "the running maxima of pools".into(),
+            Function::Node(table) => {
+                let has_it = |node: &&Node| match &node.kind {
+                    Kind::Linear(linear) => linear.table == *table,
+                    Kind::Input { .. } => false,
+                };
+                let node = model
+                    .nodes
+                    .iter()
+                    .find(has_it)
+                    .map_or("", |node| &node.name);
+                let what = match table {
+                    Table::Clip { lo, hi } => format!("which clamps to {lo}..={hi}"),
+                    Table::Lut { values, .. } => format!("a function of {} values", values.len()),
+                    Table::Raw | Table::Identity => "as it is".into(),
+                };
+                format!("node `{node}`, {what},")
+            }
         }
     }
 }
@@ -63,16 +88,16 @@ impl Tables {
         index as i32 + LIMB_TAG + 1
     }
 
-    /// Fixes the rows once every function is known.
-    pub(crate) fn finish(&mut self) -> Result<(), LayoutError> {
+    /// Fixes the rows once every function is known; the model is for messages.
+    pub(crate) fn finish(&mut self, model: &Model) -> Result<(), LayoutError> {
         let mut row = 1 + self.limb_rows;
         for (function, lo, hi) in &self.functions {
             self.starts.push(row);
-            let span = usize::try_from(hi - lo + 1).unwrap_or(usize::MAX);
+            let span = usize::try_from(hi.abs_diff(*lo)).unwrap_or(usize::MAX);
+            let span = span.saturating_add(1);
             if span > 1 << 24 {
-                let function = format!("{function:?}");
                 return Err(LayoutError::TableTooLarge {
-                    function: function.chars().take(60).collect(),
+                    function: function.describe(model),
                     rows: span,
                 });
             }
@@ -115,5 +140,49 @@ impl Tables {
             .ok()
             .filter(|v| *v < self.limb_rows)
             .map(|v| 1 + v)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Linear, Shape};
+
+    #[test]
+    fn a_table_too_large_is_told_in_words() {
+        let shape = Shape {
+            n: 1,
+            c: 1,
+            h: 1,
+            w: 1,
+        };
+        let clip = Table::Clip { lo: 0, hi: 4095 };
+        let linear = Linear {
+            terms: vec![],
+            bias: vec![0],
+            requantize: true,
+            pool: None,
+            table: clip.clone(),
+        };
+        let model = Model {
+            name: "m".into(),
+            bits: 12,
+            shift: 8,
+            nodes: vec![Node {
+                name: "gelu".into(),
+                shape,
+                kind: Kind::Linear(linear),
+            }],
+            inputs: vec![],
+            outputs: vec![],
+        };
+        let mut tables = Tables::new(8);
+        tables.tag(Function::Node(clip), (-(1 << 24), 0));
+        let told = tables.finish(&model).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "the table of node `gelu`, which clamps to 0..=4095, needs 16777217 rows, more than any circuit has; \
+             lower --bits or rescale the model"
+        );
     }
 }

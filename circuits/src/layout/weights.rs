@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::copies::accumulator_grid;
-use super::planner::{Planner, bias_source};
+use super::copies::{accumulator_grid, bias_source};
+use super::planner::Planner;
 use super::{Chunk, Tensor, Weights, scheme};
 use crate::model::{Kind, NodeId, Op};
 

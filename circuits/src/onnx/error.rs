@@ -13,15 +13,23 @@ pub enum ImportError {
         /// What the parser said.
         reason: String,
     },
+    /// A name that cannot be shown as it is.
+    #[error("what is called {name:?} {what}; rename it, and export the model again")]
+    Name {
+        /// The name, of the graph, a node or a tensor.
+        name: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// An operator without an importer.
-    #[error("node `{node}`: operator {op} is not supported; supported are {}", supported.join(", "))]
+    #[error("node `{node}`: operator {op} is not supported; {hint}")]
     Unsupported {
         /// ONNX node name, or its first output where it has none.
         node: String,
         /// Operator, with its domain where that is not ONNX's own.
         op: String,
-        /// What could be used instead.
-        supported: Vec<&'static str>,
+        /// What could be done instead.
+        hint: &'static str,
     },
     /// A supported operator in a form that is not.
     #[error("node `{node}` ({op}): {reason}")]
@@ -95,7 +103,7 @@ pub enum ImportError {
     },
     /// Shape inference failed.
     #[error(
-        "shape inference failed: {reason}; check the model with `onnx.checker`, and its opset (9 to 20)"
+        "shape inference failed: {reason}; check the model with `onnx.checker`, and its opset (6 to 22)"
     )]
     Analysis {
         /// What was found.
@@ -112,6 +120,30 @@ pub enum ImportError {
         elements: u128,
         /// The largest size accepted.
         limit: usize,
+    },
+    /// Tensors that are within limits one by one, and beyond them together.
+    #[error(
+        "the tensors up to `{tensor}` have {elements} elements, more than the limit of {limit} for all of them; lower --batch or the input size"
+    )]
+    TooMuch {
+        /// Tensor name.
+        tensor: String,
+        /// Elements so far.
+        elements: u128,
+        /// The most that are accepted.
+        limit: u128,
+    },
+    /// An input that no circuit has rows for.
+    #[error(
+        "input `{input}` takes {rows} rows of a circuit at least, more than the limit of {limit}; lower --batch or the input size"
+    )]
+    TooManyRows {
+        /// Input name.
+        input: String,
+        /// Rows.
+        rows: u128,
+        /// The most that are accepted.
+        limit: u128,
     },
     /// The batch size is 0.
     #[error("the batch size must be at least 1")]

@@ -6,12 +6,14 @@
 mod attributes;
 mod broadcast;
 mod build;
+mod checks;
 mod error;
 mod ml;
 mod ops;
 mod parse;
 mod quantized;
 mod reference;
+mod sizes;
 
 pub use error::ImportError;
 pub use reference::{Reference, ReferenceError};
@@ -47,9 +49,11 @@ pub fn supported_operators() -> Vec<&'static str> {
 /// See [`ImportError`]; corrupt bytes are an error, never a panic.
 pub fn import(bytes: &[u8], options: &ImportOptions) -> Result<Graph, ImportError> {
     let model = parse::decode(bytes)?;
-    let expanded = quantized::expand(&model)?;
+    let mut expanded = quantized::expand(&model)?;
     ops::check_operators(parse::graph(&model)?)?;
-    let analysed = parse::analyse(&expanded.model, options.batch)?;
+    let inputs = parse::fix_inputs(&mut expanded.model, options.batch)?;
+    sizes::check(&expanded.model, &inputs)?;
+    let analysed = parse::analyse(&expanded.model, inputs)?;
     parse::guarded("the import", || {
         build::build(&model, analysed, &expanded.types, options)
     })?

@@ -1,25 +1,33 @@
 //! Decoding, shape inference and constant folding through `tract`, fenced off from panics.
 
 use std::{
-    collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    cell::Cell,
+    collections::{HashMap, HashSet},
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
+    sync::{Arc, LazyLock, Once},
 };
 
 use tract_onnx::{
     pb::{
-        GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto,
-        tensor_proto::DataType, tensor_shape_proto::dimension, type_proto,
+        GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
+        ValueInfoProto,
+        tensor_proto::DataType,
+        tensor_shape_proto::{Dimension, dimension},
+        type_proto,
     },
     prelude::{DatumType, Framework, InferenceFact, InferenceModelExt, Tensor},
     tensor::load_tensor,
     tract_hir::infer::Factoid,
 };
 
-use super::{ImportError, ml};
+use super::{ImportError, checks, ml};
+use crate::names;
 
-/// Elements that one tensor may have: 2^28, a gibibyte of `f32`.
-pub(super) const MAX_ELEMENTS: usize = 1 << 28;
+/// Elements that one tensor may have: what a circuit of 2^24 rows and 8 lanes has cells for.
+pub(super) const MAX_ELEMENTS: usize = 1 << 27;
+
+/// The operators that `tract` knows.
+static FRAMEWORK: LazyLock<tract_onnx::Onnx> = LazyLock::new(tract_onnx::onnx);
 
 /// Shape, element type and, where it is a constant, value of a named tensor.
 #[derive(Clone, Debug, Default)]
@@ -63,9 +71,26 @@ pub(super) struct Analysis {
     pub(super) inputs: Vec<Input>,
 }
 
-/// Runs code of a dependency; a panic becomes an error.
+thread_local! {
+    /// Whether this thread is within [`guarded`].
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs code of a dependency; a panic becomes an error, and is not printed.
 pub(super) fn guarded<T>(what: &str, f: impl FnOnce() -> T) -> Result<T, ImportError> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = take_hook();
+        set_hook(Box::new(move |info| {
+            if !GUARDED.get() {
+                print(info);
+            }
+        }));
+    });
+    let outer = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    GUARDED.set(outer);
+    result.map_err(|payload| {
         let message = payload
             .downcast_ref::<String>()
             .map(String::as_str)
@@ -77,14 +102,18 @@ pub(super) fn guarded<T>(what: &str, f: impl FnOnce() -> T) -> Result<T, ImportE
     })
 }
 
-/// Decodes the protobuf.
+/// Decodes the protobuf. Of types, those of the inputs are kept: all others follow.
 pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
     let parse = |reason: String| ImportError::Parse { reason };
     let mut reader = bytes;
-    let model = guarded("decoding", || {
-        tract_onnx::onnx().proto_model_for_read(&mut reader)
-    })?
-    .map_err(|e| parse(format!("{e:#}")))?;
+    let mut model = guarded("decoding", || FRAMEWORK.proto_model_for_read(&mut reader))?
+        .map_err(|e| parse(format!("{e:#}")))?;
+    if let Some(graph) = &mut model.graph {
+        graph.value_info.clear();
+        for output in &mut graph.output {
+            output.r#type = None;
+        }
+    }
     let graph = graph(&model)?;
     if graph.node.is_empty() {
         return Err(parse("the graph has no nodes".into()));
@@ -92,15 +121,41 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
     if graph.output.is_empty() {
         return Err(parse("the graph has no outputs".into()));
     }
-    check_initializers(graph)?;
+    check_names(graph)?;
+    checks::check(graph)?;
     Ok(model)
+}
+
+/// Names of the graph, its nodes and their tensors stand in reports, in compiled models and keys.
+fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
+    let values = graph.input.iter().chain(&graph.output).map(|v| &v.name);
+    let tensors = graph.initializer.iter().map(|t| &t.name);
+    let nodes = graph.node.iter().flat_map(|node| {
+        let own = [&node.name, &node.op_type, &node.domain];
+        own.into_iter().chain(&node.input).chain(&node.output)
+    });
+    let all = std::iter::once(&graph.name)
+        .chain(values)
+        .chain(tensors)
+        .chain(nodes);
+    for name in all {
+        if let Some(what) = names::fault(name) {
+            let name = name.chars().take(64).collect();
+            return Err(ImportError::Name { name, what });
+        }
+    }
+    Ok(())
 }
 
 /// The graph of a model.
 pub(super) fn graph(model: &ModelProto) -> Result<&GraphProto, ImportError> {
-    model.graph.as_ref().ok_or_else(|| ImportError::Parse {
+    model.graph.as_ref().ok_or_else(no_graph)
+}
+
+fn no_graph() -> ImportError {
+    ImportError::Parse {
         reason: "it holds no graph".into(),
-    })
+    }
 }
 
 /// Version of ONNX's own operators; 0 where the model states none.
@@ -110,32 +165,8 @@ pub(super) fn opset(model: &ModelProto) -> i64 {
     versions.map(|o| o.version).max().unwrap_or(0)
 }
 
-/// Sizes are checked before anything is allocated for them.
-fn check_initializers(graph: &GraphProto) -> Result<(), ImportError> {
-    for tensor in &graph.initializer {
-        let elements = tensor.dims.iter().try_fold(1u128, |product, &d| {
-            product.checked_mul(u128::try_from(d).ok()?)
-        });
-        let elements = elements.ok_or_else(|| ImportError::Parse {
-            reason: format!(
-                "initializer `{}` has impossible dimensions {:?}",
-                tensor.name, tensor.dims
-            ),
-        })?;
-        check_size(&tensor.name, elements)?;
-        if !tensor.external_data.is_empty() {
-            return Err(ImportError::Parse {
-                reason: format!(
-                    "initializer `{}` is stored outside the file; save the model as one file",
-                    tensor.name
-                ),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn check_size(tensor: &str, elements: u128) -> Result<(), ImportError> {
+/// Refuses a tensor beyond [`MAX_ELEMENTS`].
+pub(super) fn check_size(tensor: &str, elements: u128) -> Result<(), ImportError> {
     if elements > MAX_ELEMENTS as u128 {
         return Err(ImportError::TooLarge {
             tensor: tensor.to_owned(),
@@ -146,9 +177,8 @@ fn check_size(tensor: &str, elements: u128) -> Result<(), ImportError> {
     Ok(())
 }
 
-/// Infers every shape with the batch fixed, and the value of every constant.
-pub(super) fn analyse(model: &ModelProto, batch: usize) -> Result<Analysis, ImportError> {
-    let inputs = input_shapes(graph(model)?, batch)?;
+/// Infers every shape, and the value of every constant, from inputs that [`fix_inputs`] gave and [`sizes::check`] saw.
+pub(super) fn analyse(model: &ModelProto, inputs: Vec<Input>) -> Result<Analysis, ImportError> {
     let whole = guarded("shape inference", || {
         let (inferred, outlets) = infer(model, &inputs)?;
         let fact = |(name, outlet)| Ok((name, Fact::from(inferred.outlet_fact(outlet)?)));
@@ -172,14 +202,13 @@ pub(super) fn analyse(model: &ModelProto, batch: usize) -> Result<Analysis, Impo
 }
 
 /// The constants of the file.
-fn constants(model: &ModelProto) -> Result<HashMap<String, Fact>, ImportError> {
-    let framework = tract_onnx::onnx();
+pub(super) fn constants(model: &ModelProto) -> Result<HashMap<String, Fact>, ImportError> {
     let load = |proto: &TensorProto| {
         let failed = |reason| ImportError::Parse {
             reason: format!("initializer `{}`: {reason}", proto.name),
         };
         let tensor = guarded("decoding", || {
-            load_tensor(&*framework.provider, proto, None)
+            load_tensor(&*FRAMEWORK.provider, proto, None)
         })?;
         let tensor = Arc::new(tensor.map_err(|e| failed(format!("{e:#}")))?);
         let fact = Fact {
@@ -218,7 +247,7 @@ pub(super) fn infer_node(
         ..ModelProto::default()
     };
     let facts = guarded("shape inference", || {
-        let parsed = tract_onnx::onnx().parse(&model, None).ok()?;
+        let parsed = FRAMEWORK.parse(&model, None).ok()?;
         let mut inference = parsed.model;
         for (name, fact) in operands {
             let outlet = *parsed.outlets_by_name.get(*name)?;
@@ -260,7 +289,7 @@ pub(super) fn infer(
     model: &ModelProto,
     inputs: &[Input],
 ) -> tract_onnx::prelude::TractResult<(tract_onnx::prelude::InferenceModel, Outlets)> {
-    let mut framework = tract_onnx::onnx().with_ignore_value_info(true);
+    let mut framework = FRAMEWORK.clone();
     ml::shapes::register(&mut framework);
     let parsed = framework.parse(model, None)?;
     if !parsed.unresolved_inputs.is_empty() {
@@ -278,26 +307,43 @@ pub(super) fn infer(
     Ok((inference, parsed.outlets_by_name))
 }
 
-/// The inputs that are not initializers.
-pub(super) fn input_shapes(graph: &GraphProto, batch: usize) -> Result<Vec<Input>, ImportError> {
+/// The inputs that are not initializers. Their types become plain numbers: no name of a size remains.
+pub(super) fn fix_inputs(model: &mut ModelProto, batch: usize) -> Result<Vec<Input>, ImportError> {
     if batch == 0 {
         return Err(ImportError::EmptyBatch);
     }
-    let constants: Vec<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
-    let inputs: Vec<_> = graph
-        .input
-        .iter()
-        .filter(|i| !constants.contains(&i.name.as_str()))
-        .collect();
+    let graph = model.graph.as_mut().ok_or_else(no_graph)?;
+    let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let mut inputs = Vec::new();
+    for input in &mut graph.input {
+        if constants.contains(input.name.as_str()) {
+            // The initializer has the type.
+            input.r#type = None;
+            continue;
+        }
+        let read = read_input(input, batch)?;
+        fix(input, &read.shape);
+        inputs.push(read);
+    }
     if inputs.is_empty() {
         return Err(ImportError::Parse {
             reason: "the graph has no inputs".into(),
         });
     }
-    inputs
-        .into_iter()
-        .map(|input| read_input(input, batch))
-        .collect()
+    Ok(inputs)
+}
+
+fn fix(input: &mut ValueInfoProto, shape: &[usize]) {
+    let dimension = |&size: &usize| Dimension {
+        value: Some(dimension::Value::DimValue(size as i64)),
+        ..Dimension::default()
+    };
+    let value = input.r#type.as_mut().and_then(|t| t.value.as_mut());
+    if let Some(type_proto::Value::TensorType(tensor)) = value {
+        tensor.shape = Some(TensorShapeProto {
+            dim: shape.iter().map(dimension).collect(),
+        });
+    }
 }
 
 fn read_input(input: &ValueInfoProto, batch: usize) -> Result<Input, ImportError> {
@@ -319,6 +365,9 @@ fn read_input(input: &ValueInfoProto, batch: usize) -> Result<Input, ImportError
             got: kind.map_or_else(|_| tensor.elem_type.to_string(), |t| format!("{t:?}")),
         })?;
     let dims = &tensor.shape.as_ref().ok_or_else(no_type)?.dim;
+    if dims.len() > checks::MAX_RANK {
+        return Err(no_type());
+    }
     let symbol = |axis: usize| match &dims[axis].value {
         Some(dimension::Value::DimParam(name)) if !name.is_empty() => Some(name.as_str()),
         _ => None,

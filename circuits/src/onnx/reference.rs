@@ -11,6 +11,7 @@ use tract_onnx::prelude::{
 use super::{
     ImportError, ImportOptions, ml,
     parse::{self, Input},
+    sizes,
 };
 use crate::graph::{self, Graph};
 
@@ -71,8 +72,9 @@ impl Reference {
     /// # Errors
     /// The same as [`super::import`] for what cannot be read.
     pub fn new(bytes: &[u8], options: &ImportOptions) -> Result<Reference, ImportError> {
-        let model = super::quantized::expand(&parse::decode(bytes)?)?.model;
-        let inputs = parse::input_shapes(parse::graph(&model)?, options.batch)?;
+        let mut model = super::quantized::expand(&parse::decode(bytes)?)?.model;
+        let inputs = parse::fix_inputs(&mut model, options.batch)?;
+        sizes::check(&model, &inputs)?;
         let failed = |e| ImportError::Analysis {
             reason: format!("{e:#}"),
         };

@@ -14,7 +14,7 @@ mod widths;
 
 pub use bounds::{Bounds, BoundsError, Range, bounds};
 pub use calibrate::{Calibration, CalibrationError};
-pub use trace::{CompareError, Noise, Trace, clamps, compare, saturated};
+pub use trace::{CompareError, Noise, Trace, compare};
 pub use widths::{Found, Goal, Widths, WidthsError, search};
 
 use thiserror::Error;

@@ -1,5 +1,7 @@
 //! Where the tensors of the float graph stand in the integer model, and how far the integers are from the floats.
 
+use std::collections::BTreeSet;
+
 use crate::{
     executor::{self, ExecError},
     graph::{self, Graph, Op},
@@ -16,6 +18,25 @@ pub struct Trace {
     pub(super) tensors: Vec<Traced>,
     /// Nodes whose width is free, by the name that [`super::Widths`] knows them by.
     pub(super) adjustable: Vec<(String, NodeId)>,
+}
+
+impl Trace {
+    /// Of the values of `model`, how many were clamped although the quantizer chose their range, and how many have such a
+    /// range; `clamped` is what [`executor::run_counted`] counted.
+    pub fn clamped(&self, model: &Model, clamped: &[u64]) -> (u64, u64) {
+        let ranged: BTreeSet<NodeId> = self.adjustable.iter().map(|&(_, node)| node).collect();
+        let clips = |&&node: &&NodeId| match &model.nodes[node].kind {
+            Kind::Linear(linear) => matches!(linear.table, Table::Clip { .. }),
+            Kind::Input { .. } => false,
+        };
+        ranged
+            .iter()
+            .filter(clips)
+            .fold((0, 0), |(sum, values), &node| {
+                let len = model.nodes[node].shape.len() as u64;
+                (sum + clamped[node], values + len)
+            })
+    }
 }
 
 /// One tensor: element `i` of an item is `cells[i]`, an element of an item of one of the parts.
@@ -47,8 +68,8 @@ pub struct Noise {
     pub noise: f64,
     /// The largest difference.
     pub max_abs: f64,
-    /// Integers at the end of their range, where larger ones would be clamped; the lower end of a ReLU is none.
-    pub saturated: u64,
+    /// Values beyond the range of their integers, which were clamped to it; what a ReLU cuts off is none.
+    pub clamped: u64,
     /// Bits that hold the integers.
     pub bits: u32,
 }
@@ -105,7 +126,14 @@ pub fn compare(
         .collect();
     let mut outputs: Vec<Noise> = graph.outputs.iter().map(|o| named(&o.name)).collect();
     for sample in samples {
-        let integers = integers(model, sample)?;
+        let (integers, clamped) = integers(model, sample)?;
+        for (traced, noise) in shown.iter().zip(&mut layers) {
+            noise.clamped += traced
+                .parts
+                .iter()
+                .map(|part| clamped[part.node])
+                .sum::<u64>();
+        }
         for item in 0..graph.batch {
             let floats = graph::evaluate(graph, &item_of(sample, item, graph.batch));
             for (traced, noise) in shown.iter().zip(&mut layers) {
@@ -113,7 +141,6 @@ pub fn compare(
                 let both = floats[traced.graph].iter().zip(real);
                 both.for_each(|(&float, real)| noise.add(f64::from(float), real));
                 for part in &traced.parts {
-                    noise.saturated += saturated(model, part.node, &integers, item);
                     noise.bits = noise.bits.max(bits(model, part.node));
                 }
             }
@@ -130,15 +157,18 @@ pub fn compare(
     Ok(layers)
 }
 
-/// The tensors of every node of the integer model for real inputs.
-pub(super) fn integers(model: &Model, sample: &Sample) -> Result<Vec<Vec<i64>>, CompareError> {
+/// The tensors of every node of the integer model for real inputs, and how many values of each were clamped.
+pub(super) fn integers(
+    model: &Model,
+    sample: &Sample,
+) -> Result<(Vec<Vec<i64>>, Vec<u64>), CompareError> {
     let inputs: Result<Vec<Vec<i64>>, PortError> = model
         .inputs
         .iter()
         .zip(sample)
         .map(|(port, values)| Ok(ports::quantize_input(model, port, values)?.values))
         .collect();
-    Ok(executor::run(model, &inputs?)?)
+    Ok(executor::run_counted(model, &inputs?)?)
 }
 
 /// Item `at` of a sample of `batch` items.
@@ -167,33 +197,6 @@ impl Traced {
             let integer = integers[part.node][item * shape.item() + element as usize];
             integer as f64 * part.scales[element as usize / (shape.h * shape.w)]
         })
-    }
-}
-
-/// Values of one item of a node that stand at the end of what its clamp allows.
-pub fn saturated(model: &Model, node: NodeId, integers: &[Vec<i64>], item: usize) -> u64 {
-    let Some((lo, hi)) = clamp(model, node) else {
-        return 0;
-    };
-    let len = model.nodes[node].shape.item();
-    let values = &integers[node][item * len..(item + 1) * len];
-    // The lower end of a ReLU is part of the function.
-    let at_end = |value: &&i64| **value == hi || (lo < 0 && **value == lo);
-    values.iter().filter(at_end).count() as u64
-}
-
-/// True where a node clamps its values.
-pub fn clamps(model: &Model, node: NodeId) -> bool {
-    clamp(model, node).is_some()
-}
-
-fn clamp(model: &Model, node: NodeId) -> Option<(i64, i64)> {
-    match &model.nodes[node].kind {
-        Kind::Linear(linear) => match linear.table {
-            Table::Clip { lo, hi } => Some((lo, hi)),
-            _ => None,
-        },
-        Kind::Input { .. } => None,
     }
 }
 

@@ -94,7 +94,7 @@ pub enum WidthsError<E: std::error::Error + 'static> {
     #[error("counting rows: {0}")]
     Rows(#[source] E),
     /// Too few rows for any widths.
-    #[error("no widths fit into {limit} rows: {LEAST} bits everywhere take {least}")]
+    #[error("no widths fit into {limit} rows: {LEAST} bits everywhere take {least}; allow more")]
     TooFewRows {
         /// Rows allowed.
         limit: usize,
@@ -102,7 +102,7 @@ pub enum WidthsError<E: std::error::Error + 'static> {
         least: usize,
     },
     /// An accuracy that the most bits do not reach.
-    #[error("no widths reach {target} dB: {MOST} bits everywhere give {best:.1} dB")]
+    #[error("no widths reach {target} dB: {MOST} bits everywhere give {best:.1} dB; ask for less")]
     OutOfReach {
         /// Decibels asked for.
         target: f64,

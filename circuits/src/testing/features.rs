@@ -92,9 +92,7 @@ const TERMS: &[OfTerm] = &[
         t.windows(|w| w.stride.0 != w.stride.1)
     }),
     ("dilation", |t| {
-        t.is_conv(|c| {
-            c.dilation.0 > 1 && c.kernel.0 > 1 || c.dilation.1 > 1 && c.kernel.1 > 1
-        })
+        t.is_conv(|c| c.dilation.0 > 1 && c.kernel.0 > 1 || c.dilation.1 > 1 && c.kernel.1 > 1)
     }),
     ("asymmetric pads", |t| {
         t.windows(|w| w.pads.0 != w.pads.2 || w.pads.1 != w.pads.3)
@@ -103,7 +101,9 @@ const TERMS: &[OfTerm] = &[
     ("padded convolution of kernel 1", |t| {
         t.is_conv(|c| c.kernel == (1, 1) && c.pads != (0, 0, 0, 0))
     }),
-    ("groups", |t| t.is_conv(|c| c.groups > 1 && c.groups < c.cin)),
+    ("groups", |t| {
+        t.is_conv(|c| c.groups > 1 && c.groups < c.cin)
+    }),
     ("depthwise", |t| {
         t.is_conv(|c| c.groups > 1 && c.groups == c.cin)
     }),
@@ -176,9 +176,9 @@ const NODES: &[OfNode] = &[
     ("pool", |v| v.linear.pool.is_some_and(|p| !p.from_zero)),
     ("pool with a rest", |v| {
         let s = v.node.shape;
-        v.linear.pool.is_some_and(|p| {
-            p.full != (s.h * p.kernel.0, s.w * p.kernel.1)
-        })
+        v.linear
+            .pool
+            .is_some_and(|p| p.full != (s.h * p.kernel.0, s.w * p.kernel.1))
     }),
     ("pool of kernel 1", |v| {
         v.linear.pool.is_some_and(|p| p.kernel == (1, 1))
@@ -191,9 +191,10 @@ const NODES: &[OfNode] = &[
         v.linear.table == Table::Identity && v.linear.pool.is_none()
     }),
     ("clip", |v| matches!(v.linear.table, Table::Clip { .. })),
-    ("clip without 0", |v| {
-        matches!(v.linear.table, Table::Clip { lo, hi } if lo > 0 || hi < 0)
-    }),
+    (
+        "clip without 0",
+        |v| matches!(v.linear.table, Table::Clip { lo, hi } if lo > 0 || hi < 0),
+    ),
     ("function", |v| matches!(v.linear.table, Table::Lut { .. })),
     ("function that is not 0 at 0", |v| {
         matches!(v.linear.table, Table::Lut { .. }) && v.linear.table.eval(0) != 0
@@ -220,7 +221,7 @@ fn ports(model: &Model) -> impl Iterator<Item = &crate::model::Port> {
 const MODELS: &[OfModel] = &[
     ("several inputs", |m| m.inputs.len() > 1),
     ("three inputs", |m| m.inputs.len() > 2),
-    ("idle input", idle_input),
+    (IDLE_INPUT, idle_input),
     ("inputs of different ranges", |m| {
         let kinds: Vec<_> = inputs(m).map(|n| &n.kind).collect();
         kinds.iter().any(|k| *k != kinds[0])
@@ -231,10 +232,13 @@ const MODELS: &[OfModel] = &[
     }),
     ("several outputs", |m| m.outputs.len() > 1),
     ("outputs of one source", |m| {
-        let sources = m.outputs.iter().filter_map(|p| match &m.nodes[p.node].kind {
-            Kind::Linear(l) => Some(l.terms[0].source),
-            Kind::Input { .. } => None,
-        });
+        let sources = m
+            .outputs
+            .iter()
+            .filter_map(|p| match &m.nodes[p.node].kind {
+                Kind::Linear(l) => Some(l.terms[0].source),
+                Kind::Input { .. } => None,
+            });
         let mut sources: Vec<_> = sources.collect();
         let all = sources.len();
         sources.sort_unstable();
@@ -247,9 +251,7 @@ const MODELS: &[OfModel] = &[
     }),
     ("dead node", |m| {
         let live = live(m);
-        let dead = |(id, node): (usize, &Node)| {
-            !live[id] && matches!(node.kind, Kind::Linear(_))
-        };
+        let dead = |(id, node): (usize, &Node)| !live[id] && matches!(node.kind, Kind::Linear(_));
         m.nodes.iter().enumerate().any(dead)
     }),
     ("permuted port", |m| ports(m).any(|p| !p.order.is_empty())),
@@ -281,6 +283,9 @@ const MODELS: &[OfModel] = &[
     ("five limbs", |m| m.shift == 40),
     ("six limbs", |m| m.shift == 48),
 ];
+
+/// The one feature that a layout refuses.
+pub(crate) const IDLE_INPUT: &str = "idle input";
 
 /// True where no output depends on some input.
 pub(crate) fn idle_input(model: &Model) -> bool {

@@ -33,14 +33,7 @@ pub(crate) fn run(model: &Model, inputs: &[Vec<i64>]) -> Vec<Vec<i128>> {
 type At = [usize; 4];
 
 fn elements(s: Shape) -> impl Iterator<Item = At> {
-    let at = move |i: usize| {
-        [
-            i / s.item(),
-            i / (s.h * s.w) % s.c,
-            i / s.w % s.h,
-            i % s.w,
-        ]
-    };
+    let at = move |i: usize| [i / s.item(), i / (s.h * s.w) % s.c, i / s.w % s.h, i % s.w];
     (0..s.len()).map(at)
 }
 
@@ -59,7 +52,10 @@ impl Tensors<'_> {
     fn value(&self, linear: &Linear, shape: Shape, [n, c, y, x]: At) -> i128 {
         let Some(pool) = linear.pool else {
             let grid = (shape.h, shape.w);
-            return table(&linear.table, self.shifted(linear, shape.c, grid, [n, c, y, x]));
+            return table(
+                &linear.table,
+                self.shifted(linear, shape.c, grid, [n, c, y, x]),
+            );
         };
         let (kh, kw) = pool.kernel;
         let window = (0..kh * kw).map(|i| {
@@ -107,8 +103,7 @@ impl Tensors<'_> {
                         let row = window(y, v.stride.0, k / kw, v.dilation.0, v.pads.0);
                         let column = window(x, v.stride.1, k % kw, v.dilation.1, v.pads.1);
                         let channel = term.channel + c / outs * ins + i;
-                        sum += i128::from(weight)
-                            * self.get(term.source, n, channel, row, column);
+                        sum += i128::from(weight) * self.get(term.source, n, channel, row, column);
                     }
                 }
                 sum

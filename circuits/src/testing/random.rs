@@ -22,7 +22,7 @@ pub(crate) fn model(tape: &[u32]) -> Model {
     let mut draws = Draws::new(tape);
     let shift = match draws.below(8) {
         0..=2 => 16,
-        3..=5 => draws.below(13) as u32,
+        3..=5 => draws.below(16).saturating_sub(3) as u32,
         6 => 40,
         _ => 48,
     };
@@ -99,8 +99,11 @@ impl Generator<'_> {
                 continue;
             }
             let input = matches!(self.model.nodes[id].kind, Kind::Input { .. });
-            if !self.draws.chance(if input { 15 } else { 50 }) {
+            if !self.draws.chance(if input { 6 } else { 50 }) {
                 self.node(id, true);
+                if self.draws.chance(15) {
+                    self.node(id, true);
+                }
             }
         }
     }
@@ -216,7 +219,10 @@ impl Generator<'_> {
             terms.push(next);
         }
         let pool = (!raw && self.draws.chance(25)).then(|| MaxPool {
-            kernel: (1 + self.draws.below(h.min(3)), 1 + self.draws.below(w.min(3))),
+            kernel: (
+                1 + self.draws.below(h.min(3)),
+                1 + self.draws.below(w.min(3)),
+            ),
             from_zero: self.draws.chance(50),
             full: (h, w),
         });
@@ -250,7 +256,7 @@ impl Generator<'_> {
     fn bias(&mut self, len: usize, limits: &Limits) -> Vec<i64> {
         let limit = match self.draws.below(20) {
             0..=7 => return vec![0; len],
-            8 => self.draws.pick(&[1 << 30, 1 << 61, 1 << 62]),
+            8 if limits.raw => self.draws.pick(&[1 << 30, 1 << 61, 1 << 62]),
             _ => (limits.sum(self.model.shift) / 2).max(1),
         };
         let density = self.draws.pick(&[1.0, 1.0, 0.4]);
@@ -283,7 +289,9 @@ impl Generator<'_> {
             _ => {
                 let lo = small(self, 0, 40) - 25;
                 let len = 1 + self.draws.below(40);
-                let limit = self.draws.pick(&[15, 15, 15, 15, 400, i64::from(i32::MAX)]);
+                let limit =
+                    self.draws
+                        .pick(&[15, 15, 15, 15, 15, 15, 15, 400, 400, i64::from(i32::MAX)]);
                 let values = self.draws.weights(len, limit, 0.9);
                 let values = values.into_iter().map(|v| v as i32).collect();
                 Table::Lut { lo, values }
@@ -292,11 +300,7 @@ impl Generator<'_> {
     }
 
     /// The first term decides the accumulator's channels and grid.
-    fn first_term(
-        &mut self,
-        source: NodeId,
-        limits: &Limits,
-    ) -> (Term, usize, (usize, usize)) {
+    fn first_term(&mut self, source: NodeId, limits: &Limits) -> (Term, usize, (usize, usize)) {
         let s = self.model.nodes[source].shape;
         let kind = self.draws.below(20);
         if kind >= 17 {
@@ -304,7 +308,11 @@ impl Generator<'_> {
             return (self.dense(source, c, limits), c, (1, 1));
         }
         if kind >= 13 {
-            let (c, (h, w)) = (self.channels().min(12), self.size());
+            let c = self.channels().min(12);
+            let (h, w) = match self.draws.chance(25) {
+                true => (1, 1),
+                false => self.size(),
+            };
             return (self.map(source, (c, h, w), limits), c, (h, w));
         }
         let pool = kind >= 8;
@@ -491,10 +499,7 @@ impl Generator<'_> {
     }
 
     fn map(&mut self, source: NodeId, out: (usize, usize, usize), limits: &Limits) -> Term {
-        let (item, outs) = (
-            self.model.nodes[source].shape.item(),
-            out.0 * out.1 * out.2,
-        );
+        let (item, outs) = (self.model.nodes[source].shape.item(), out.0 * out.1 * out.2);
         let count = match self.draws.below(12) {
             0 => 0,
             1..=5 => outs,
@@ -538,9 +543,15 @@ impl Generator<'_> {
     }
 
     /// Weights of which `fan_in` meet in a sum; mostly such that the sum needs a small table.
-    fn weights(&mut self, source: NodeId, count: usize, fan_in: usize, limits: &Limits) -> Vec<i64> {
+    fn weights(
+        &mut self,
+        source: NodeId,
+        count: usize,
+        fan_in: usize,
+        limits: &Limits,
+    ) -> Vec<i64> {
         let most = self.reach[source].saturating_mul(fan_in as i64);
-        if self.draws.chance(if limits.raw { 25 } else { 2 }) {
+        if self.draws.chance(if limits.raw { 5 } else { 1 }) {
             let limit = self.draws.pick(&[
                 1 << 20,
                 (1i64 << 61) / most,

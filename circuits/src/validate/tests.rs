@@ -176,7 +176,25 @@ fn change(what: &'static str, change: impl Fn(&mut Model) + 'static) -> Change {
 /// What a model as a whole can lack.
 fn of_models() -> Vec<Change> {
     let width = "has an unknown shift or width";
+    let many = "has more than 2^12 inputs or outputs";
+    let name = "has a name with control or invisible characters";
     vec![
+        change("has more than 2^16 nodes", |m| {
+            let node = m.nodes[0].clone();
+            m.nodes.resize((1 << 16) + 1, node);
+        }),
+        change(many, |m| {
+            let port = m.inputs[0].clone();
+            m.inputs.resize((1 << 12) + 1, port);
+        }),
+        change(many, |m| {
+            let port = m.outputs[0].clone();
+            m.outputs.resize((1 << 12) + 1, port);
+        }),
+        change(name, |m| m.name.push('\u{202e}')),
+        change(name, |m| m.nodes[CONV].name.push('\n')),
+        change(name, |m| m.inputs[1].name.push('\x1b')),
+        change(name, |m| m.outputs[0].name.push('\x1b')),
         change("has no nodes", |m| m.nodes.clear()),
         change("has no output", |m| m.outputs.clear()),
         change("has no input", |m| m.inputs.clear()),
@@ -369,6 +387,11 @@ fn of_terms() -> Vec<Change> {
         Box::new(|m| conv(m, CONV).dilation.0 = 2),
         Box::new(|m| conv(m, CONV).dilation.1 = 2),
         Box::new(|m| conv(m, CONV).kernel = (2, 3)),
+        Box::new(|m| {
+            // As many rows as its pad gives it, but the pad is beyond reach.
+            m.nodes[MEAN].shape.h = (1 << 19) + 2;
+            mean(m).pads.0 = (1 << 20) + 1;
+        }),
         Box::new(|m| mean(m).kernel.0 = 0),
         Box::new(|m| mean(m).kernel.1 = 0),
         Box::new(|m| mean(m).stride.0 = 0),

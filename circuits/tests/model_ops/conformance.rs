@@ -4,7 +4,7 @@
 //! `fixtures/conformance/run.sh` runs all of them. A few are committed, so that this test always does something.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -113,8 +113,11 @@ const FOLDED: [&str; 10] = [
 
 type Tensors = Vec<Vec<f32>>;
 
+/// What is demanded of a graph: that it gives the outputs for the inputs, for one.
+type Judge<'a> = dyn Fn(&Graph, &[Vec<f32>], &[Vec<f32>]) -> Result<(), String> + 'a;
+
 /// A node test: the model, and its inputs and outputs.
-struct Case {
+pub(super) struct Case {
     model: ModelProto,
     inputs: Vec<TensorProto>,
     outputs: Vec<Vec<f32>>,
@@ -232,13 +235,20 @@ impl Case {
         (model.encode_to_vec(), sample, expected)
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// The operators of the model.
+    pub(super) fn operators(&self) -> BTreeSet<String> {
+        let nodes = self.model.graph.iter().flat_map(|g| &g.node);
+        nodes.map(|n| n.op_type.clone()).collect()
+    }
+
+    /// Demands it of the first choice of inputs that allows it.
+    pub(super) fn check(&self, judge: &Judge) -> Result<(), String> {
         let mut reason = "it has no inputs of numbers".to_owned();
         for (at, choice) in self.choices().into_iter().enumerate() {
             let first = choice.first().and_then(|&i| self.inputs[i].dims.first());
             let items = first.map_or(1, |&d| d as usize);
             for batch in [1, items.max(1)] {
-                let error = match self.attempt(&choice, batch) {
+                let error = match self.attempt(&choice, batch, judge) {
                     Ok(()) => return Ok(()),
                     Err(error) => error,
                 };
@@ -251,7 +261,7 @@ impl Case {
         Err(reason)
     }
 
-    fn attempt(&self, choice: &[usize], batch: usize) -> Result<(), String> {
+    fn attempt(&self, choice: &[usize], batch: usize, judge: &Judge) -> Result<(), String> {
         let mut joined: Vec<usize> = match choice {
             [] => (0..self.outputs.len()).collect(),
             _ => Vec::new(),
@@ -259,7 +269,7 @@ impl Case {
         loop {
             let (bytes, sample, expected) = self.variant(choice, &joined);
             let error = match onnx::import(&bytes, &ImportOptions { batch, name: None }) {
-                Ok(graph) => return compare(&graph, &sample, &expected),
+                Ok(graph) => return judge(&graph, &sample, &expected),
                 Err(error) => error,
             };
             let constant = match &error {
@@ -348,6 +358,15 @@ fn within(
     Ok(())
 }
 
+/// The committed node tests.
+pub(super) fn committed() -> Vec<Case> {
+    let entries = fs::read_dir(folder().join("node")).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let read = |path: &PathBuf| Case::read(path).ok();
+    paths.iter().filter_map(read).collect()
+}
+
 /// Runs the tests of a folder; gives the reason of each failure.
 fn results(folder: &Path) -> BTreeMap<String, Result<(), String>> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
@@ -362,7 +381,7 @@ fn results(folder: &Path) -> BTreeMap<String, Result<(), String>> {
             // Supported or not, it must not panic as it stands.
             let bytes = fs::read(path.join("model.onnx")).unwrap_or_default();
             let _ = onnx::import(&bytes, &ImportOptions::default());
-            Case::read(path).and_then(|case| case.check())
+            Case::read(path).and_then(|case| case.check(&compare))
         }));
         (name, outcome.unwrap_or_else(|_| Err("PANIC".into())))
     };

@@ -253,6 +253,11 @@ impl Onnx {
         self
     }
 
+    /// The graph, for what no method does.
+    pub(crate) fn graph_mut(&mut self) -> &mut GraphProto {
+        &mut self.graph
+    }
+
     /// Changes the last node.
     pub(crate) fn edit(mut self, f: impl FnOnce(&mut NodeProto)) -> Onnx {
         f(self.graph.node.last_mut().expect("a node comes first"));

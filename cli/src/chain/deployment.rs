@@ -5,12 +5,18 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tensorseal_verifier_contract::chain::Receipt;
 
-use crate::{CliError, Result, pipeline};
+use super::registered_uri;
+use crate::{
+    CliError, Result,
+    pipeline::{self, Vk},
+};
 
 /// Deployed contracts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
+    /// The id of what a verifier of the model's proofs relies on, in hex.
+    pub statement_id: String,
     /// The chain; none for the embedded EVM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain_id: Option<u64>,
@@ -78,18 +84,11 @@ impl Step {
 }
 
 impl Deployment {
-    /// Gas of a step; 0 where its outcome was there already.
-    pub fn gas(&self, step: Step) -> u64 {
-        self.sent
-            .iter()
-            .filter(|sent| sent.what == step)
-            .map(|sent| sent.gas)
-            .sum()
-    }
-
     /// Gas of all that was sent.
     pub fn total_gas(&self) -> u64 {
-        self.sent.iter().map(|sent| sent.gas).sum()
+        self.sent
+            .iter()
+            .fold(0, |sum, sent| sum.saturating_add(sent.gas))
     }
 
     /// Reads what [`write`](Self::write) wrote.
@@ -97,10 +96,30 @@ impl Deployment {
         let bytes = pipeline::read_file(path)?;
         serde_json::from_slice(&bytes).map_err(|why| {
             CliError::input(
-                format!("`{}` is not what `deploy --out` writes", path.display()),
+                format!("`{}` is not what `deploy --output` writes", path.display()),
                 why,
             )
         })
+    }
+
+    /// Reads the deployment of a key's model: of its statement, and where it is registered, under an id that commits to it.
+    pub fn read_of(path: &Path, vk: &Vk) -> Result<Self> {
+        let deployment = Self::read(path)?;
+        let own = vk.statement_id().to_string();
+        let registered = match &deployment.registration {
+            None => true,
+            Some(entry) => {
+                registered_uri(vk, &entry.metadata_uri).is_ok_and(|uri| uri == entry.metadata_uri)
+            }
+        };
+        if deployment.statement_id == own && registered {
+            return Ok(deployment);
+        }
+        Err(CliError::Input(format!(
+            "{}: not the deployment of statement {own}, which is this key's, but of {}; give the deployment of this model",
+            path.display(),
+            deployment.statement_id
+        )))
     }
 
     /// Writes it as JSON.

@@ -5,7 +5,7 @@ use tensorseal_verifier_contract::{
     codegen::VerifierLayout,
     key::KeyData,
     profiles::{self, Embedded},
-    project::{Project, Replay},
+    project::{self, Project, Replay},
     registry::{self, model_id},
 };
 
@@ -33,7 +33,8 @@ pub fn key_id(vk: &Vk) -> Option<String> {
     key_data(vk).ok().map(|key| hex::encode(key.code_hash()))
 }
 
-/// Calldata of the call that verifies a proof, or several in a batch, with the key at `key`.
+/// Calldata of the call that verifies a proof, or several in a batch, with the key at `key`. A proof of another length or
+/// with other public values than the key's is [`CliError::Rejected`].
 pub fn calldata(vk: &Vk, key: [u8; 20], proofs: &[Proof]) -> Result<Vec<u8>> {
     let layout = layout(vk)?;
     let encoded = match proofs {
@@ -44,7 +45,8 @@ pub fn calldata(vk: &Vk, key: [u8; 20], proofs: &[Proof]) -> Result<Vec<u8>> {
             encode_verify_batch(&layout, key, &batch)
         }
     };
-    encoded.map_err(|why| CliError::input("the proof", why))
+    // A proof that the contract's call cannot even hold.
+    encoded.map_err(|why| CliError::Rejected(format!("the proof is rejected: {why}")))
 }
 
 /// A proof for a project's test, and for calldata with the key at `key`.
@@ -63,16 +65,32 @@ pub fn check_uri(metadata_uri: &str) -> Result<()> {
     registry::check_uri(metadata_uri).map_err(|why| CliError::input("--metadata-uri", why))
 }
 
+/// The metadata URI that a model is registered with: the given one, and the statement id as its fragment. The model's id in
+/// a registry is a hash of it, and so commits to names, places and scales as well, which the key's code does not.
+pub fn registered_uri(vk: &Vk, metadata_uri: &str) -> Result<String> {
+    check_uri(metadata_uri)?;
+    let fragment = format!("statement={}", vk.statement_id());
+    match metadata_uri.split_once('#') {
+        None => Ok(format!("{metadata_uri}#{fragment}")),
+        Some((_, own)) if own == fragment => Ok(metadata_uri.to_owned()),
+        Some(_) => Err(CliError::Input(format!(
+            "--metadata-uri: what follows `#` is the statement id, `{fragment}`; leave it out, and it is added"
+        ))),
+    }
+}
+
 /// A Foundry project around the key's model.
 pub fn project(vk: &Vk, metadata_uri: &str) -> Result<Project> {
-    check_uri(metadata_uri)?;
+    let metadata_uri = registered_uri(vk, metadata_uri)?;
     Ok(Project {
         name: vk.model_name().to_owned(),
         verifier: contract(vk)?,
         key: key_data(vk)?,
-        metadata_uri: metadata_uri.to_owned(),
+        metadata_uri,
+        statement_id: vk.statement_id().bytes(),
         tensors: vk.public_places(),
         hashed: vk.digest_places(),
+        registry: project::registry_address(),
     })
 }
 

@@ -1,22 +1,22 @@
 //! Where contracts are deployed and called.
 
 use tensorseal_verifier_contract::{
-    chain::{Account, Chain, ChainError, Deployed, create2, format_address, parse_address},
+    chain::{Chain, ChainError, Deployed, create2, format_address, parse_address},
     evm::{EmbeddedEvm, EvmError, GasReport},
     registry::{self, Ask, Compiled, encode_register, through_registry},
     revert::Refusal,
 };
 
-use super::{Deployment, Registration, Sent, Step, calldata, model::Contracts};
+use super::{
+    Deployment, Registration, Sent, Step,
+    account::{PRIVATE_KEY_VARIABLE, account},
+    calldata,
+    model::Contracts,
+};
 use crate::{
     CliError, Result, args,
-    pipeline::{self, Proof, Vk},
+    pipeline::{Proof, Vk},
 };
-
-/// The variable that holds the sender's private key.
-const PRIVATE_KEY_VARIABLE: &str = "TENSORSEAL_PRIVATE_KEY";
-/// The variable that holds the keystore's password.
-const PASSWORD_VARIABLE: &str = "TENSORSEAL_KEYSTORE_PASSWORD";
 
 /// What the contract said of a proof.
 #[derive(Clone, Debug)]
@@ -79,7 +79,12 @@ impl Target {
         let Some(url) = &flags.rpc_url else {
             return Ok(Self::embedded());
         };
-        let chain = Chain::connect(url, account(flags)?).map_err(chain_error)?;
+        let mut chain = Chain::connect(url, account(flags)?)
+            .map_err(chain_error)?
+            .with_confirmations(flags.confirmations);
+        if let Some(price) = flags.max_fee {
+            chain = chain.with_max_fee(price);
+        }
         if let Some(id) = flags.chain_id {
             chain.require_id(id).map_err(chain_error)?;
         }
@@ -128,6 +133,7 @@ impl Target {
             }
         };
         Ok(Deployment {
+            statement_id: vk.statement_id().to_string(),
             chain_id: self.chain_id(),
             verifier: format_address(verifier),
             verifier_bytes: contracts.verifier.runtime_bytes,
@@ -151,13 +157,11 @@ impl Target {
                     return Ok((address, None));
                 }
                 let deployed = if wanted.plain {
-                    chain.deploy_plainly(&contract.initcode)
+                    chain.deploy_plainly(&contract.initcode, &contract.code)
                 } else {
-                    chain.deploy(&contract.initcode)
+                    chain.deploy(&contract.initcode, &contract.code)
                 };
-                let Deployed {
-                    address, receipt, ..
-                } = deployed.map_err(sending_error)?;
+                let Deployed { address, receipt } = deployed.map_err(sending_error)?;
                 let gas = receipt.as_ref().map_or(0, |receipt| receipt.gas);
                 (address, gas, receipt)
             }
@@ -188,6 +192,12 @@ impl Target {
                     return Ok(None);
                 }
                 let receipt = chain.send(registry, &calldata).map_err(sending_error)?;
+                if !is_registered(chain, registry, id)? {
+                    return Err(CliError::System(format!(
+                        "the chain: transaction {} was mined, and the registry does not know the model; the endpoint does not tell the truth, or the chain has been reorganized",
+                        receipt.transaction
+                    )));
+                }
                 (receipt.gas, Some(receipt))
             }
         };
@@ -252,6 +262,7 @@ impl Target {
         let contracts = Contracts::of(vk)?;
         let at = |contract: &Contract| format_address(create2::address(&contract.initcode));
         Ok(Deployment {
+            statement_id: vk.statement_id().to_string(),
             chain_id: self.chain_id(),
             verifier: at(&Contract::verifier(&contracts)),
             verifier_bytes: contracts.verifier.runtime_bytes,
@@ -329,7 +340,7 @@ impl Target {
                         return Err(CliError::input("the registry", reason));
                     }
                     Err(ChainError::Refused(reason)) => (None, Some(reason)),
-                    Err(why) => return Err(chain_error(why)),
+                    Err(why) => return Err(sending_error(why)),
                 }
             }
         };
@@ -413,45 +424,26 @@ fn is_registered(chain: &Chain, registry: [u8; 20], id: [u8; 32]) -> Result<bool
     }
 }
 
-/// The account that the flags or the environment name, if any.
-fn account(flags: &args::Chain) -> Result<Option<Account>> {
-    let account = if let Some(path) = &flags.keystore {
-        let password = match &flags.password_file {
-            Some(file) => String::from_utf8(pipeline::read_file(file)?)
-                .map_err(|why| CliError::input(file.display(), why))?
-                .trim_end_matches(['\r', '\n'])
-                .to_owned(),
-            None => std::env::var(PASSWORD_VARIABLE).map_err(|_| {
-                CliError::Input(format!(
-                    "--keystore needs a password: set {PASSWORD_VARIABLE}, or pass --password-file"
-                ))
-            })?,
-        };
-        Account::from_keystore(path, &password)
-    } else if let Some(path) = &flags.private_key_file {
-        Account::from_file(path)
-    } else if std::env::var_os(PRIVATE_KEY_VARIABLE).is_some() {
-        Account::from_env(PRIVATE_KEY_VARIABLE)
-    } else {
-        return Ok(None);
-    };
-    account.map(Some).map_err(chain_error)
-}
-
 /// The contracts must be the ones embedded here, and a verifier accepts proofs for whatever key it is pointed at: that
 /// must be this model's.
-fn check_contracts(chain: &Chain, deployment: &Deployment, contracts: &Contracts) -> Result<()> {
+fn check_contracts(
+    chain: &mut Chain,
+    deployment: &Deployment,
+    contracts: &Contracts,
+) -> Result<()> {
     if let Some(expected) = deployment.chain_id {
         chain.require_id(expected).map_err(chain_error)?;
     }
     let check = |text: &str, code: &[u8], what: &str| {
         let address = parse_address(text).map_err(chain_error)?;
-        if chain.code(address).map_err(chain_error)? == code {
-            return Ok(());
+        match chain.require_code(address, code) {
+            Err(ChainError::NoCode { .. } | ChainError::OtherCode { .. }) => {
+                Err(CliError::Input(format!(
+                    "the contract at {text} is not {what}; deploy it, or give the deployment of this model"
+                )))
+            }
+            checked => checked.map_err(chain_error),
         }
-        Err(CliError::Input(format!(
-            "the contract at {text} is not {what}; deploy it, or give the deployment of this model"
-        )))
     };
     let profile = contracts.verifier.profile;
     check(
@@ -475,9 +467,12 @@ fn check_contracts(chain: &Chain, deployment: &Deployment, contracts: &Contracts
 }
 
 /// An endpoint that fails is the surroundings' fault, what was asked of it the user's.
-fn chain_error(why: ChainError) -> CliError {
+pub(super) fn chain_error(why: ChainError) -> CliError {
     match why {
         ChainError::Unreachable { .. }
+        | ChainError::Reply { .. }
+        | ChainError::OtherCode { .. }
+        | ChainError::GasTooHigh { .. }
         | ChainError::Rpc { .. }
         | ChainError::Failed { .. }
         | ChainError::NotMined { .. }
@@ -493,6 +488,12 @@ fn sending_error(why: ChainError) -> CliError {
             "a transaction needs an account: pass --keystore or --private-key-file, or set {PRIVATE_KEY_VARIABLE}"
         )),
         ChainError::NoProxy { .. } => CliError::Input(format!("the chain: {why}: --plain-create")),
+        ChainError::UnconfirmedChain { found, .. } => {
+            CliError::Input(format!("the chain: {why}: --chain-id {found}"))
+        }
+        ChainError::FeeTooHigh { asked, .. } => {
+            CliError::Input(format!("the chain: {why}: --max-fee {asked}"))
+        }
         why => chain_error(why),
     }
 }

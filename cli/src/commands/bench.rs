@@ -118,8 +118,8 @@ pub(super) fn compile(args: &Bench, path: &Path, ui: &Ui) -> Result<Compiled> {
     };
     let layout = args::Layout {
         optimize: args.optimize,
-        input: args::Visibility::Private,
-        output: args::Visibility::Public,
+        input_visibility: args::Visibility::Private,
+        output_visibility: args::Visibility::Public,
     };
     let (quantized, quantize_took) = ui.try_timed(format!("{name}: quantizing"), || {
         float.quantize(&items, &quantization, args.optimize)

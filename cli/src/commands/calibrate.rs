@@ -12,7 +12,7 @@ use crate::{
 
 /// Quantizes with every combination asked for and compares each with the float model.
 pub fn run(args: &Calibrate, ui: &Ui) -> Result<Outcome> {
-    let float = FloatModel::open(&args.model, 1)?;
+    let float = FloatModel::open(args.model.path(), 1)?;
     let calibration = float.load_inputs(&args.calibration)?;
     let compared = &calibration[..calibration.len().min(args.items)];
 
@@ -22,7 +22,7 @@ pub fn run(args: &Calibrate, ui: &Ui) -> Result<Outcome> {
         "largest error",
         "% of range",
         "SNR dB",
-        "saturated %",
+        "clamped %",
     ]);
     let mut settings = Vec::new();
     let mut layers = None;
@@ -36,26 +36,26 @@ pub fn run(args: &Calibrate, ui: &Ui) -> Result<Outcome> {
             };
             let quantized = float.quantize(&calibration, &quantization, Optimize::Prover)?;
             let error = float.error_of(&quantized.model, compared)?;
-            let saturated = 100.0 * quantized.saturated as f64 / quantized.values.max(1) as f64;
+            let clamped = 100.0 * quantized.clamped as f64 / quantized.values.max(1) as f64;
             table.row([
                 bits.to_string(),
                 ranges.to_string(),
                 format!("{:.6}", error.noise.max_abs),
                 format!("{:.4}", 100.0 * error.relative()),
                 format!("{:.1}", error.noise.decibels()),
-                format!("{saturated:.4}"),
+                format!("{clamped:.4}"),
             ]);
             settings.push(json!({
                 "bits": bits, "ranges": ranges.to_string(), "max_abs_error": error.noise.max_abs,
-                "output_range": error.range, "snr_db": error.noise.decibels(), "saturated": quantized.saturated, "calibration_values": quantized.values,
+                "output_range": error.range, "snr_db": error.noise.decibels(), "clamped": quantized.clamped, "calibration_values": quantized.values,
             }));
             if args.layers && layers.is_none() {
                 layers = Some((bits, ranges, float.layers(&quantized, compared)?));
             }
-            bar.inc(1);
+            bar.step();
         }
     }
-    bar.finish_and_clear();
+    drop(bar);
     let (mut by_layer, mut layers_json) = (String::new(), json!(null));
     if let Some((bits, ranges, layers)) = layers {
         let (table, report) = layer_table(&layers);

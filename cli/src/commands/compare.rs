@@ -14,7 +14,17 @@ use crate::{
 
 /// Compares outputs with the float model, and every tensor where the model is quantized here.
 pub fn run(args: &Compare, ui: &Ui) -> Result<Outcome> {
-    let float = FloatModel::open(&args.model, args.quantization.batch)?;
+    let compiled = args.compiled.as_deref().map(pipeline::read_model);
+    let compiled = compiled.transpose()?;
+    if compiled.is_some() && args.quantization.is_given() {
+        return Err(CliError::Input(
+            "--compiled is compared as it is, in its own batches: leave out --calibration, --input-range, --bits, --batch and --ranges"
+                .into(),
+        ));
+    }
+    let batch = compiled.as_ref().map(pipeline::CompiledModel::batch);
+    let batch = batch.or(args.quantization.batch).unwrap_or(1);
+    let float = FloatModel::open(args.model.path(), batch)?;
     let items = float.load_inputs(&args.input)?;
     if items.is_empty() {
         return Err(CliError::Input(format!(
@@ -25,8 +35,7 @@ pub fn run(args: &Compare, ui: &Ui) -> Result<Outcome> {
     if let Some(path) = &args.reference {
         return reference(&float, &items, path);
     }
-    let (errors, layers) = if let Some(path) = &args.compiled {
-        let compiled = pipeline::read_model(path)?;
+    let (errors, layers) = if let Some(compiled) = &compiled {
         (float.errors_of(&compiled.model, &items)?, None)
     } else {
         let calibration = float.calibration_or(&args.quantization, &args.input)?;
@@ -40,6 +49,7 @@ pub fn run(args: &Compare, ui: &Ui) -> Result<Outcome> {
         "% of range",
         "SNR dB",
         "same greatest element",
+        "equal labels",
     ]);
     for error in &errors {
         table.row([
@@ -47,7 +57,8 @@ pub fn run(args: &Compare, ui: &Ui) -> Result<Outcome> {
             format!("{:.6}", error.noise.max_abs),
             format!("{:.4}", 100.0 * error.relative()),
             format!("{:.1}", error.noise.decibels()),
-            format!("{} of {}", error.same_greatest, error.items),
+            share(error.same_greatest, error.items),
+            share(error.equal_labels, error.items),
         ]);
     }
     let mut text = format!(
@@ -123,16 +134,20 @@ fn reference(float: &FloatModel, items: &[Item], path: &Path) -> Result<Outcome>
     })
 }
 
+fn share(count: Option<usize>, items: usize) -> String {
+    count.map_or("-".into(), |count| format!("{count} of {items}"))
+}
+
 fn output_json(error: &OutputError) -> Value {
     json!({
         "name": error.noise.name, "max_abs_error": error.noise.max_abs, "output_range": error.range,
-        "snr_db": finite(error.noise.decibels()), "same_greatest": error.same_greatest, "items": error.items,
+        "snr_db": finite(error.noise.decibels()), "same_greatest": error.same_greatest, "equal_labels": error.equal_labels, "items": error.items,
     })
 }
 
 /// Signal-to-noise ratios of every tensor, for people and for programs.
 pub(super) fn layer_table(layers: &[Noise]) -> (String, Value) {
-    let mut table = Table::with_header(&["tensor", "bits", "SNR dB", "largest error", "saturated"]);
+    let mut table = Table::with_header(&["tensor", "bits", "SNR dB", "largest error", "clamped"]);
     for layer in layers {
         table.row([
             layer.name.clone(),
@@ -145,7 +160,7 @@ pub(super) fn layer_table(layers: &[Noise]) -> (String, Value) {
             format!("{:.6}", layer.max_abs),
             format!(
                 "{} of {}",
-                ui::thousands(layer.saturated),
+                ui::thousands(layer.clamped),
                 ui::thousands(layer.values)
             ),
         ]);
@@ -153,7 +168,7 @@ pub(super) fn layer_table(layers: &[Noise]) -> (String, Value) {
     let one = |layer: &Noise| {
         json!({
             "name": layer.name, "bits": layer.bits, "snr_db": finite(layer.decibels()), "max_abs_error": layer.max_abs,
-            "saturated": layer.saturated, "values": layer.values,
+            "clamped": layer.clamped, "values": layer.values,
         })
     };
     (table.render(), layers.iter().map(one).collect())

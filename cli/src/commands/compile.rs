@@ -4,17 +4,26 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tensorseal_circuits::quantize::{Found, Goal};
+use tensorseal_prover::artifact::Kind;
 
 use crate::{
     Outcome, Result,
-    args::Compile,
-    pipeline::{self, FloatModel, Model},
+    args::{Compile, Visibility},
+    pipeline::{self, Content, FloatModel, Model, Outputs, Quantized},
+    text,
     ui::{self, Table, Ui},
 };
 
 /// Imports, quantizes, lays out, writes.
 pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
-    let float = FloatModel::open(&args.model, args.quantization.batch)?;
+    let inputs = [
+        Some(args.model.path()),
+        args.quantization.calibration.as_deref(),
+    ];
+    Outputs::new(inputs.into_iter().flatten(), args.overwrite.force)
+        .check(&args.output, Content::Artifact(Kind::Model))?;
+    let float = FloatModel::open(args.model.path(), args.quantization.batch.unwrap_or(1))?
+        .named(args.name.as_deref());
     let calibration = float.calibration(&args.quantization)?;
     let goal = args
         .max_rows
@@ -41,7 +50,7 @@ pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
     let (compiled, _) = ui.try_timed("planning the layout", || {
         pipeline::plan(quantized.model.clone(), &args.layout)
     })?;
-    let file_bytes = pipeline::write_model(&args.out, &compiled)?;
+    let file_bytes = pipeline::write_model(&args.output, &compiled)?;
     let facts = pipeline::facts(&compiled)?;
 
     let mut table = Table::new();
@@ -54,7 +63,7 @@ pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
                 "{} ({} of {} rows used)",
                 facts.k,
                 ui::thousands(facts.rows as u64),
-                1u64 << facts.k
+                ui::thousands(1 << facts.k)
             ),
         ])
         .row([
@@ -65,12 +74,16 @@ pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
             ),
         ])
         .row(["bits", &bits(args, found.as_ref())])
-        .row(["saturated", &share(quantized.saturated, quantized.values)])
+        .row(["clamped", &clamped(&quantized)])
         .row(["model id", &facts.model_id])
         .row([
             "written",
-            &format!("{} ({})", args.out.display(), ui::bytes(file_bytes)),
+            &format!("{} ({})", args.output.display(), ui::bytes(file_bytes)),
         ]);
+    let warnings = warnings(args);
+    for warning in &warnings {
+        table.row(["warning", warning]);
+    }
     Ok(Outcome::new(
         format!("compiled {}\n{}", facts.model, table.render()),
         json!({
@@ -78,10 +91,10 @@ pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
             "k": facts.k, "rows": facts.rows,
             "advice_columns": facts.advice_columns, "fixed_columns": facts.fixed_columns,
             "bits": args.quantization.bits, "widths": found.as_ref().map(|found| &found.widths),
-            "snr_db": found.as_ref().map(|found| found.decibels), "batch": args.quantization.batch,
+            "snr_db": found.as_ref().map(|found| found.decibels), "batch": compiled.batch(), "warnings": warnings,
             "calibration_items": calibration.len(),
-            "saturated": quantized.saturated, "calibration_values": quantized.values,
-            "file": args.out, "file_bytes": file_bytes,
+            "clamped": quantized.clamped, "calibration_values": quantized.values,
+            "file": text::path(&args.output), "file_bytes": file_bytes,
         }),
     ))
 }
@@ -106,16 +119,29 @@ fn bits(args: &Compile, found: Option<&Found>) -> String {
     )
 }
 
-/// How often calibration data stand at the end of their range, in words.
-fn share(saturated: u64, values: u64) -> String {
-    let share = if values == 0 {
-        0.0
-    } else {
-        100.0 * saturated as f64 / values as f64
-    };
-    format!(
-        "{} of {} calibration values at the end of their range ({share:.3} %); larger ones are clamped",
-        ui::thousands(saturated),
-        ui::thousands(values)
-    )
+/// What the user should know of a model that compiled.
+fn warnings(args: &Compile) -> Vec<&'static str> {
+    let hidden = Visibility::Private;
+    let layout = &args.layout;
+    if (layout.input_visibility, layout.output_visibility) == (hidden, hidden) {
+        return vec![
+            "neither input nor output is shown: a proof says only that its maker knows some input of the model; \
+             make one side public or hashed with --input-visibility or --output-visibility",
+        ];
+    }
+    vec![]
+}
+
+/// How many calibration values lie beyond their ranges, in words.
+fn clamped(quantized: &Quantized) -> String {
+    match (quantized.clamped, quantized.values) {
+        (_, 0) => "nothing was measured: the model is quantized already".into(),
+        (0, values) => format!("none of {} calibration values", ui::thousands(values)),
+        (clamped, values) => format!(
+            "{} of {} calibration values ({:.3} %) lie beyond their range",
+            ui::thousands(clamped),
+            ui::thousands(values),
+            100.0 * clamped as f64 / values as f64
+        ),
+    }
 }

@@ -8,7 +8,7 @@ use crate::{
     CliError, Outcome, Result,
     args::{self, Demo, Quantization},
     chain::{Target, Wanted},
-    pipeline::{self, FloatModel, KeyPaths},
+    pipeline::{self, FloatModel, KeyPaths, Outputs},
     ui::{self, Table, Ui},
 };
 
@@ -25,7 +25,7 @@ const SIDE: usize = 8;
 pub fn run(args: &Demo, ui: &Ui) -> Result<Outcome> {
     let scratch =
         tempfile::tempdir().map_err(|why| CliError::system("making a temporary folder", why))?;
-    let folder = args.keep.as_deref().unwrap_or(scratch.path());
+    let folder = args.output.as_deref().unwrap_or(scratch.path());
     pipeline::create_folder(folder)?;
     let [onnx, calibration_file, samples_file] = [
         ("digits.onnx", MODEL),
@@ -48,8 +48,8 @@ pub fn run(args: &Demo, ui: &Ui) -> Result<Outcome> {
     let quantization = Quantization::default();
     let layout = args::Layout {
         optimize: args.optimize,
-        input: args::Visibility::Private,
-        output: args::Visibility::Public,
+        input_visibility: args::Visibility::Private,
+        output_visibility: args::Visibility::Public,
     };
     let float = FloatModel::open(&onnx.0, 1)?;
     let (compiled, compile_took) = ui.try_timed("compiling", || {
@@ -60,6 +60,10 @@ pub fn run(args: &Demo, ui: &Ui) -> Result<Outcome> {
     let facts = pipeline::facts(&compiled)?;
     let item = pipeline::load_inputs(&compiled.model, &samples_file.0)?.swap_remove(args.image);
 
+    if let Some(folder) = &args.output {
+        let paths = KeyPaths::in_folder(&folder.join("keys"));
+        Outputs::default().check_keys(&paths, &compiled)?;
+    }
     let ((srs, keys), setup_took) = ui.try_timed("making the keys", || {
         let srs = pipeline::dev_srs(facts.k)?;
         pipeline::setup(&compiled, &srs).map(|keys| (srs, keys))
@@ -93,13 +97,13 @@ pub fn run(args: &Demo, ui: &Ui) -> Result<Outcome> {
     let contract_rejected = !target
         .verify(&keys.vk, &deployed, std::slice::from_ref(&changed), false)?
         .accepted;
-    if let Some(folder) = &args.keep {
+    if let Some(folder) = &args.output {
         keep(folder, &compiled, &srs, &keys, &proof)?;
     }
 
     let deploy_gas = deployed.total_gas();
     let report = json!({
-        "model": facts.model, "model_id": facts.model_id, "key_id": keys.vk.key_id(), "profile": facts.profile, "k": facts.k, "rows": facts.rows,
+        "statement_id": keys.vk.statement_id().to_string(), "model": facts.model, "model_id": facts.model_id, "key_id": keys.vk.key_id(), "profile": facts.profile, "k": facts.k, "rows": facts.rows,
         "advice_columns": facts.advice_columns, "fixed_columns": facts.fixed_columns,
         "compile_s": ui::seconds(compile_took), "setup_s": ui::seconds(setup_took), "prove_s": ui::seconds(prove_took),
         "verify_ms": ui::milliseconds(verify_took), "proof_bytes": proof.bytes().len(),

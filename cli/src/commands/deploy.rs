@@ -1,12 +1,15 @@
 //! `deploy` and `register`: the verifier contract, the model's key, and its entry in the registry.
 
+use std::path::PathBuf;
+
 use serde_json::json;
+use tracing::info;
 
 use crate::{
-    Outcome, Result,
+    CliError, Outcome, Result,
     args::{Deploy, Register},
-    chain::{Deployment, Planned, Step, Target, Wanted, check_uri},
-    pipeline::{self, KeyPaths, Vk},
+    chain::{self, Deployment, Planned, Sent, Step, Target, Wanted, check_uri},
+    pipeline::{self, Content, KeyPaths, Outputs, Vk},
     ui::{self, Table, Ui},
 };
 
@@ -23,14 +26,13 @@ pub fn register(args: &Register, ui: &Ui) -> Result<Outcome> {
 
 fn place(args: &Deploy, registered: Option<String>, ui: &Ui) -> Result<Outcome> {
     let paths = KeyPaths::in_folder(&args.keys);
-    let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk))?;
+    let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk), args.expect.id)?;
+    let registered = registered
+        .map(|uri| chain::registered_uri(&vk, &uri))
+        .transpose()?;
+    let known = known(args, &vk)?;
     let mut target = Target::open(&args.chain)?;
-    let known = match &args.out {
-        Some(path) if path.exists() => {
-            Some(Deployment::read(path)?).filter(|known| known.chain_id == target.chain_id())
-        }
-        _ => None,
-    };
+    let known = known.filter(|known| known.chain_id == target.chain_id());
     let wanted = Wanted {
         registered,
         plain: args.plain_create,
@@ -40,16 +42,56 @@ fn place(args: &Deploy, registered: Option<String>, ui: &Ui) -> Result<Outcome> 
         let (steps, _) = ui.try_timed("estimating", || target.plan(&vk, &wanted))?;
         return Ok(planned(&target, &vk, &steps));
     }
+    let before = wanted.known.as_ref().map_or(0, |known| known.sent.len());
     let (deployed, _) = ui.try_timed("deploying", || target.deploy(&vk, &wanted))?;
-    if let Some(path) = &args.out {
+    // What was sent by earlier runs is kept in the file, and was paid then.
+    let sent = &deployed.sent[before..];
+    for sent in sent {
+        info!("sent {}: {} gas", sent.what.name(), ui::thousands(sent.gas));
+    }
+    if let Some(path) = &args.output {
         deployed.write(path)?;
     }
-    Ok(report(&target, &vk, &deployed))
+    Ok(report(&target, &vk, &deployed, sent))
+}
+
+/// What the file to write says already; it must be of the same statement.
+fn known(args: &Deploy, vk: &Vk) -> Result<Option<Deployment>> {
+    let Some(path) = &args.output else {
+        return Ok(None);
+    };
+    let chain = &args.chain;
+    let secrets = [
+        &chain.private_key_file,
+        &chain.keystore,
+        &chain.password_file,
+    ];
+    let own = KeyPaths::in_folder(&args.keys).vk;
+    let inputs = secrets.into_iter().flatten().map(PathBuf::as_path);
+    let inputs = inputs.chain([args.vk.as_deref().unwrap_or(&own)]);
+    let force = args.overwrite.force;
+    Outputs::new(inputs, force).check(path, Content::Other(b"{"))?;
+    if !path.exists() || force {
+        return Ok(None);
+    }
+    let known = Deployment::read(path)?;
+    if known.statement_id == vk.statement_id().to_string() {
+        return Ok(Some(known));
+    }
+    Err(CliError::Input(format!(
+        "{}: the deployment of statement {}, and this key's is {}; name another output, or pass --force to replace it",
+        path.display(),
+        known.statement_id,
+        vk.statement_id()
+    )))
 }
 
 fn planned(target: &Target, vk: &Vk, steps: &[Planned]) -> Outcome {
     let mut table = Table::new();
-    table.row(["chain", &target.name(), ""]);
+    let statement_id = vk.statement_id().to_string();
+    table
+        .row(["statement id", &statement_id, ""])
+        .row(["chain", &target.name(), ""]);
     for step in steps {
         let gas = match (step.done, step.gas) {
             (true, _) => "there already".to_owned(),
@@ -71,19 +113,24 @@ fn planned(target: &Target, vk: &Vk, steps: &[Planned]) -> Outcome {
             table.render()
         ),
         json!({
-            "dry_run": true, "model": vk.model_name(), "chain": target.name(), "chain_id": target.chain_id(),
+            "dry_run": true, "statement_id": statement_id, "model": vk.model_name(), "chain": target.name(), "chain_id": target.chain_id(),
             "steps": steps, "estimated_gas": gas,
         }),
     )
 }
 
-fn report(target: &Target, vk: &Vk, deployed: &Deployment) -> Outcome {
-    let gas = |step| match deployed.gas(step) {
+fn report(target: &Target, vk: &Vk, deployed: &Deployment, sent: &[Sent]) -> Outcome {
+    let total = |step: Option<Step>| -> u64 {
+        let counts = |sent: &&Sent| step.is_none_or(|step| sent.what == step);
+        sent.iter().filter(counts).map(|sent| sent.gas).sum()
+    };
+    let gas = |step| match total(Some(step)) {
         0 => "there already".to_owned(),
         gas => format!("{} gas", ui::thousands(gas)),
     };
     let mut table = Table::new();
     table
+        .row(["statement id", &deployed.statement_id, ""])
         .row(["chain", &target.name(), ""])
         .row(["verifier", &deployed.verifier, &gas(Step::Verifier)])
         .row(["model key", &deployed.key, &gas(Step::Key)]);
@@ -103,7 +150,7 @@ fn report(target: &Target, vk: &Vk, deployed: &Deployment) -> Outcome {
     report["model"] = json!(vk.model_name());
     report["key_id"] = json!(vk.key_id());
     report["chain"] = json!(target.name());
-    report["deploy_gas"] = json!(deployed.total_gas());
+    report["deploy_gas"] = json!(total(None));
     report["insecure"] = json!(vk.insecure());
     let done = match deployed.registration {
         Some(_) => "registered",

@@ -1,6 +1,6 @@
 //! `devices`: where proofs can be computed.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     Outcome, pipeline,
@@ -37,5 +37,5 @@ pub fn run() -> Outcome {
             "why_not": found.problem.map(|why| why.to_string()),
         }));
     }
-    Outcome::new(table.render(), Value::Array(reports))
+    Outcome::new(table.render(), json!({ "devices": reports }))
 }

@@ -11,10 +11,10 @@ use crate::{
 
 /// Hashes an input and its output, as far as the model does.
 pub fn run(args: &Hash, _: &Ui) -> Result<Outcome> {
-    let compiled = pipeline::read_model(&args.model)?;
+    let compiled = pipeline::read_model(args.model.path())?;
     if compiled.layout.digests().is_empty() {
         return Err(CliError::Input(format!(
-            "`{}` hashes nothing; compile it with --input hashed or --output hashed",
+            "`{}` hashes nothing; compile it with --input-visibility hashed or --output-visibility hashed",
             compiled.model.name
         )));
     }

@@ -8,17 +8,26 @@ use tensorseal_prover::artifact::Kind;
 use crate::{
     CliError, Outcome, Result,
     args::Inspect,
-    pipeline::{self, CompiledModel},
+    pipeline::{self, CompiledModel, Vk},
+    text,
     ui::{self, Table, Ui},
 };
 
 /// Describes a compiled model layer by layer or by its prover's plan, any other artifact by its header.
 pub fn run(args: &Inspect, _: &Ui) -> Result<Outcome> {
     let header = pipeline::read_header(&args.file)?;
+    let is_key = matches!(header.kind, Kind::ProvingKey | Kind::VerifyingKey);
+    if args.expect.id.is_some() && !is_key {
+        return Err(CliError::Input(format!(
+            "{}: a {}; --expect is for keys",
+            args.file.display(),
+            header.kind
+        )));
+    }
     if header.kind == Kind::Model {
         let compiled = pipeline::read_model(&args.file)?;
         return if args.plan {
-            Ok(plan(&compiled, args.memory))
+            plan(&compiled, args.memory)
         } else {
             model(&compiled)
         };
@@ -31,6 +40,14 @@ pub fn run(args: &Inspect, _: &Ui) -> Result<Outcome> {
         )));
     }
     let mut table = Table::new();
+    let vk = match header.kind {
+        Kind::VerifyingKey => Some(pipeline::read_vk(&args.file, args.expect.id)?),
+        Kind::ProvingKey => Some(pipeline::read_vk_of_pk(&args.file, args.expect.id)?),
+        _ => None,
+    };
+    // What the content says counts, not the header alone.
+    let mut insecure = header.insecure || vk.as_ref().is_some_and(Vk::insecure);
+    let ids = vk.as_ref().map(|vk| key(vk, &mut table));
     table
         .row(["version", &header.version.to_string()])
         .row(["size", &ui::bytes(header.file_bytes)])
@@ -44,28 +61,59 @@ pub fn run(args: &Inspect, _: &Ui) -> Result<Outcome> {
     }
     let mut report = json!({
         "kind": header.kind.to_string(), "version": header.version, "file_bytes": header.file_bytes, "hash": header.hash,
-        "insecure": header.insecure, "digests": digests,
+        "digests": digests,
     });
+    if let Some([statement_id, model_id]) = ids {
+        report["statement_id"] = json!(statement_id);
+        report["model_id"] = json!(model_id);
+        report["key_id"] = json!(vk.as_ref().and_then(Vk::key_id));
+        report["model"] = json!(vk.as_ref().map(Vk::model_name));
+    }
     if header.kind == Kind::Srs {
         let srs = pipeline::read_srs(&args.file, None)?;
         table
             .row(["k", &srs.k().to_string()])
             .row(["SRS id", &srs.id()]);
+        insecure |= srs.insecure();
         report["k"] = json!(srs.k());
         report["srs_id"] = json!(srs.id());
     }
-    if header.insecure {
+    report["insecure"] = json!(insecure);
+    if insecure {
         table.row(["warning", pipeline::INSECURE]);
     }
     Ok(Outcome::new(
         format!(
             "{}: {}\n{}",
-            args.file.display(),
+            text::path(&args.file),
             header.kind,
             table.render()
         ),
         report,
     ))
+}
+
+/// What a key is of, and how its proofs' public values are read; its statement and model ids.
+fn key(vk: &Vk, table: &mut Table) -> [String; 2] {
+    let ids = [vk.statement_id().to_string(), vk.model_id()];
+    table
+        .row(["statement id", &ids[0]])
+        .row(["model", vk.model_name()])
+        .row(["model id", &ids[1]]);
+    if let Some(key_id) = vk.key_id() {
+        table.row(["key id", &key_id]);
+    }
+    for (is_input, port) in vk.public() {
+        table.row([
+            if is_input {
+                "public input"
+            } else {
+                "public output"
+            },
+            &format!("{} {:?}, {}", port.name, port.shape, encoding(port)),
+        ]);
+    }
+    ids
 }
 
 fn model(compiled: &CompiledModel) -> Result<Outcome> {
@@ -87,7 +135,7 @@ fn model(compiled: &CompiledModel) -> Result<Outcome> {
                 "{} ({} of {} rows used)",
                 facts.k,
                 ui::thousands(facts.rows as u64),
-                1u64 << facts.k
+                ui::thousands(1 << facts.k)
             ),
         ])
         .row([
@@ -191,8 +239,8 @@ fn encoding(port: &Port) -> String {
     }
 }
 
-fn plan(compiled: &CompiledModel, memory: u32) -> Outcome {
-    let plan = pipeline::prover_plan(compiled, memory);
+fn plan(compiled: &CompiledModel, memory: u32) -> Result<Outcome> {
+    let plan = pipeline::prover_plan(compiled, memory)?;
     let number = |value: usize| ui::thousands(value as u64);
     let mut head = Table::new();
     head.row(["rows", &number(plan.rows)])
@@ -234,7 +282,7 @@ fn plan(compiled: &CompiledModel, memory: u32) -> Outcome {
         ]);
     }
     let each = |members: &Vec<String>| json!({ "members": members.len(), "columns": members });
-    Outcome::new(
+    Ok(Outcome::new(
         format!(
             "{}: plan of the fast prover\n{}\n\n{}",
             compiled.model.name,
@@ -250,7 +298,7 @@ fn plan(compiled: &CompiledModel, memory: u32) -> Outcome {
                 "alone": plan.alone, "cached": plan.cached, "cached_bytes": plan.cached_bytes,
             },
         }),
-    )
+    ))
 }
 
 /// `advice 1, advice 2, advice 3` as `advice 1-3`.

@@ -1,6 +1,11 @@
 //! One file per command: library calls, then what to say about them.
 
-use crate::{Outcome, Result, args::Command, ui::Ui};
+use crate::{
+    Outcome, Result,
+    args::Command,
+    pipeline::{self, trial},
+    ui::Ui,
+};
 
 pub mod bench;
 pub mod calibrate;
@@ -23,6 +28,7 @@ pub mod verify_onchain;
 
 /// Runs a command.
 pub fn run(command: &Command, ui: &Ui) -> Result<Outcome> {
+    pipeline::check_environment()?;
     match command {
         Command::Compile(args) => compile::run(args, ui),
         Command::Calibrate(args) => calibrate::run(args, ui),
@@ -43,5 +49,6 @@ pub fn run(command: &Command, ui: &Ui) -> Result<Outcome> {
         Command::Bench(args) => bench::run(args, ui),
         Command::Demo(args) => demo::run(args, ui),
         Command::Devices => Ok(devices::run()),
+        Command::TrialImport(args) => trial::run(args.batch).map(|()| Outcome::new("", ())),
     }
 }

@@ -8,13 +8,14 @@ use std::{
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tensorseal_prover::artifact::Kind;
 
 use crate::{
     CliError, Outcome, Result,
     args::{self, Backend, Prove, WhichProver},
-    pipeline::{self, CompiledModel, INSECURE, Item, KeyPaths, Pk, Proof, Srs},
+    pipeline::{self, CompiledModel, Content, INSECURE, Item, KeyPaths, Outputs, Pk, Proof, Srs},
     profile::{self, Profile},
-    tensors,
+    tensors, text,
     ui::{self, Table, Ui},
 };
 
@@ -26,11 +27,14 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
             args.backend.name()
         )));
     }
-    let compiled = pipeline::read_model(&args.model)?;
     let paths = KeyPaths::in_folder(&args.keys);
+    check_outputs(args, &paths)?;
+    let compiled = pipeline::read_model(args.model.path())?;
     let item = &pipeline::load_input(&compiled.model, &args.input, args.index)?;
     let pk_path = args.pk.as_deref().unwrap_or(&paths.pk);
     let pk = pipeline::read_pk(pk_path, &compiled)?;
+    pk.vk().expect(args.expect.id, pk_path)?;
+    let statement_id = pk.vk().statement_id().to_string();
     let srs_path = args.srs.as_deref().unwrap_or(&paths.srs);
     let srs = pipeline::read_srs(srs_path, Some(pk.k()))?;
     let proved = match args.prover {
@@ -59,13 +63,14 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
     } = shows;
 
     let mut report = json!({
-        "model": facts.model, "model_id": facts.model_id, "k": facts.k, "prover": args.prover.name(),
+        "statement_id": statement_id, "model": facts.model, "model_id": facts.model_id, "k": facts.k, "prover": args.prover.name(),
         "backend": args.backend.name(), "processor": processor, "prove_s": ui::seconds(cold), "peak_mib": peak, "proof_bytes": proof.bytes().len(),
-        "public_values": facts.public_values, "file": args.proof, "file_bytes": file_bytes,
+        "public_values": facts.public_values, "file": text::path(&args.proof), "file_bytes": file_bytes,
         "insecure": proof.insecure(), "outputs": tensors::json(&outputs)["outputs"],
         "outputs_in_proof": outputs_are_public, "digests": digests,
     });
     let mut table = Table::new();
+    table.row(["statement id", &statement_id]);
     table.row(["computed on", &processor]);
     table.row(["time", &ui::duration(cold)]);
     for (key, label, time) in [
@@ -84,7 +89,7 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
         let scratch = tempfile::tempdir()
             .map_err(|why| CliError::system("making a temporary folder", why))?;
         let plain = Apart {
-            model: &args.model,
+            model: args.model.path(),
             pk: pk_path,
             srs: srs_path,
             input: &args.input,
@@ -134,6 +139,25 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
         }
     }
     Ok(Outcome::new(text, report))
+}
+
+/// Neither the proof nor the picture replaces what this command reads, nor one the other.
+fn check_outputs(args: &Prove, paths: &KeyPaths) -> Result<()> {
+    let inputs = [
+        args.model.path(),
+        args.pk.as_deref().unwrap_or(&paths.pk),
+        args.srs.as_deref().unwrap_or(&paths.srs),
+        &args.input,
+    ];
+    let force = args.overwrite.force;
+    Outputs::new(inputs, force).check(&args.proof, Content::Artifact(Kind::Proof))?;
+    match &args.profile {
+        Some(Some(picture)) => {
+            let inputs = inputs.into_iter().chain([args.proof.as_path()]);
+            Outputs::new(inputs, force).check(picture, Content::Other(b"<svg"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The last proof, and how long the proofs took.
@@ -307,10 +331,13 @@ impl Apart<'_> {
             .output()
             .map_err(|why| CliError::system("starting a process for the proof", why))?;
         if !output.status.success() {
-            let message = String::from_utf8_lossy(&output.stderr);
-            return Err(CliError::Input(
-                message.trim().trim_start_matches("error: ").to_string(),
-            ));
+            // Before it there may be lines of the log and of progress.
+            let told = String::from_utf8_lossy(&output.stderr);
+            let message = told
+                .lines()
+                .rev()
+                .find_map(|line| line.strip_prefix("error: "));
+            return Err(CliError::Input(message.unwrap_or(told.trim()).to_string()));
         }
         serde_json::from_slice(&output.stdout)
             .map_err(|why| CliError::input("the report of the proving process", why))

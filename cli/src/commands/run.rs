@@ -5,8 +5,9 @@ use serde_json::json;
 use crate::{
     CliError, Outcome, Result,
     args::{Optimize, Run},
-    pipeline::{self, FloatModel},
+    pipeline::{self, Content, FloatModel, Outputs},
     tensors::{self, Tensor},
+    text,
     ui::Ui,
 };
 
@@ -14,20 +15,32 @@ use crate::{
 pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
     if let Some(output) = &args.output {
         // An unusable name is told before the work, not after it.
-        tensors::check_extension(output)?;
+        let content = Content::Other(tensors::beginning(output)?);
+        let inputs = [
+            Some(args.model.path()),
+            Some(args.input.as_path()),
+            args.quantization.calibration.as_deref(),
+        ];
+        Outputs::new(inputs.into_iter().flatten(), args.overwrite.force).check(output, content)?;
     }
-    let model = if args
-        .model
+    let path = args.model.path();
+    let model = if path
         .extension()
         .is_some_and(|extension| extension == "onnx")
     {
-        let float = FloatModel::open(&args.model, args.quantization.batch)?;
+        let float = FloatModel::open(path, args.quantization.batch.unwrap_or(1))?;
         let calibration = float.calibration_or(&args.quantization, &args.input)?;
         float
             .quantize(&calibration, &args.quantization, Optimize::Prover)?
             .model
+    } else if args.quantization.is_given() {
+        return Err(CliError::Input(format!(
+            "`{}` is no .onnx file; --calibration, --input-range, --bits, --batch and --ranges are for those, a compiled \
+             model is quantized",
+            path.display()
+        )));
     } else {
-        pipeline::read_model(&args.model)?.model
+        pipeline::read_model(path)?.model
     };
     let items = pipeline::load_inputs(&model, &args.input)?;
     let bar = ui.bar("running", items.len());
@@ -41,9 +54,9 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
                 all.append(one);
             }
         }
-        bar.inc(1);
+        bar.step();
     }
-    bar.finish_and_clear();
+    drop(bar);
 
     let mut text = format!("{}: {} inputs", model.name, items.len());
     for output in &outputs {
@@ -52,8 +65,8 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
     let mut report = json!({ "model": model.name, "items": items.len() });
     if let Some(path) = &args.output {
         pipeline::write_file(path, &tensors::encode(path, &outputs)?)?;
-        text += &format!("\n  written to {}", path.display());
-        report["file"] = json!(path);
+        text += &format!("\n  written to {}", text::path(path));
+        report["file"] = json!(text::path(path));
     } else {
         report["outputs"] = tensors::json(&outputs)["outputs"].take();
     }

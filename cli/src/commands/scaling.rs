@@ -54,8 +54,8 @@ pub fn run(args: &Bench, ui: &Ui) -> Result<Outcome> {
     };
     let layout = |optimize| Layout {
         optimize,
-        input: Visibility::Private,
-        output: Visibility::Public,
+        input_visibility: Visibility::Private,
+        output_visibility: Visibility::Public,
     };
     let middle = (steps - 1) / 2;
     let mut runs = Vec::new();

@@ -1,11 +1,13 @@
 //! `srs`: structured reference strings.
 
 use serde_json::json;
+use tensorseal_prover::artifact::Kind;
 
 use crate::{
     Outcome, Result,
     args::{Srs, SrsCommand, SrsDev, SrsImport},
-    pipeline::{self, INSECURE, ImportedSrs},
+    pipeline::{self, Content, INSECURE, ImportedSrs, Outputs},
+    text,
     ui::{self, Table, Ui},
 };
 
@@ -18,21 +20,25 @@ pub fn run(args: &Srs, ui: &Ui) -> Result<Outcome> {
 }
 
 fn dev(args: &SrsDev, ui: &Ui) -> Result<Outcome> {
+    let srs = Content::Artifact(Kind::Srs);
+    Outputs::new([], args.overwrite.force).check(&args.output, srs)?;
     let (srs, took) = ui.try_timed("making the reference string", || pipeline::dev_srs(args.k))?;
-    let file_bytes = pipeline::write_srs(&args.out, &srs)?;
+    let file_bytes = pipeline::write_srs(&args.output, &srs)?;
     Ok(Outcome::new(
         format!(
             "{INSECURE} for 2^{} rows, made in {}\n  written {} ({})",
             args.k,
             ui::duration(took),
-            args.out.display(),
+            text::path(&args.output),
             ui::bytes(file_bytes)
         ),
-        json!({ "k": args.k, "insecure": true, "file": args.out, "file_bytes": file_bytes, "seconds": ui::seconds(took) }),
+        json!({ "k": args.k, "insecure": true, "file": text::path(&args.output), "file_bytes": file_bytes, "seconds": ui::seconds(took) }),
     ))
 }
 
 fn import(args: &SrsImport, ui: &Ui) -> Result<Outcome> {
+    let srs = Content::Artifact(Kind::Srs);
+    Outputs::new([args.file.as_path()], args.overwrite.force).check(&args.output, srs)?;
     let (imported, took) = ui.staged(|show| {
         pipeline::import_srs(&args.file, args.k, &mut |at| {
             show(at.stage, at.done, at.total);
@@ -45,7 +51,7 @@ fn import(args: &SrsImport, ui: &Ui) -> Result<Outcome> {
         lagrange_in_file,
     } = imported?;
     let (k, id) = (srs.k(), srs.id());
-    let (written, _) = ui.timed("writing", || pipeline::write_srs(&args.out, &srs));
+    let (written, _) = ui.timed("writing", || pipeline::write_srs(&args.output, &srs));
     let file_bytes = written?;
     let mut table = Table::new();
     table
@@ -63,17 +69,17 @@ fn import(args: &SrsImport, ui: &Ui) -> Result<Outcome> {
         .row(["time", &ui::duration(took)])
         .row([
             "written",
-            &format!("{} ({})", args.out.display(), ui::bytes(file_bytes)),
+            &format!("{} ({})", args.output.display(), ui::bytes(file_bytes)),
         ]);
     Ok(Outcome::new(
         format!(
             "{}: the powers of one secret; whether it was thrown away, no check can tell\n{}",
-            args.file.display(),
+            text::path(&args.file),
             table.render()
         ),
         json!({
             "format": format, "k": k, "file_k": file_k, "lagrange_in_file": lagrange_in_file, "srs_id": id, "insecure": false,
-            "file": args.out, "file_bytes": file_bytes, "seconds": ui::seconds(took),
+            "file": text::path(&args.output), "file_bytes": file_bytes, "seconds": ui::seconds(took),
         }),
     ))
 }

@@ -13,13 +13,14 @@ use crate::{
 /// Verifies; a rejected proof is an outcome, not a failure.
 pub fn run(args: &Verify, ui: &Ui) -> Result<Outcome> {
     let paths = KeyPaths::in_folder(&args.keys);
-    let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk))?;
+    let vk = pipeline::read_vk(args.vk.as_deref().unwrap_or(&paths.vk), args.expect.id)?;
     let proof = pipeline::read_proof(&args.proof)?;
-    let key_id = vk.key_id();
+    let (statement_id, key_id) = (vk.statement_id().to_string(), vk.key_id());
     let (verdict, took) = ui.timed("verifying", || pipeline::verify(&vk, &proof));
 
     let mut table = Table::new();
     table
+        .row(["statement id", &statement_id])
         .row(["model", vk.model_name()])
         .row(["model id", &vk.model_id()])
         .row([
@@ -53,7 +54,7 @@ pub fn run(args: &Verify, ui: &Ui) -> Result<Outcome> {
     Ok(Outcome {
         text: format!("{headline}\n{}", table.render()),
         json: json!({
-            "accepted": accepted, "reason": verdict.err(), "model": vk.model_name(), "model_id": vk.model_id(),
+            "accepted": accepted, "reason": verdict.err(), "statement_id": statement_id, "model": vk.model_name(), "model_id": vk.model_id(),
             "key_id": key_id,
             "verify_ms": ui::milliseconds(took), "insecure": vk.insecure(), "public": tensors::json(&public)["outputs"],
             "digests": digests,

@@ -15,7 +15,10 @@ use tensorseal_circuits::{
 };
 use tensorseal_prover::artifact::Kind;
 
-use super::{DigestValue, HashedSide, Item, files, float::load_items};
+use super::{
+    DigestValue, HashedSide, Item, files,
+    float::{Batches, load_batches},
+};
 use crate::{CliError, Result, args, tensors::Tensor};
 
 /// An integer model and its layout.
@@ -119,8 +122,8 @@ fn visibility(layout: &args::Layout) -> Visibility {
         args::Visibility::Hashed => Shown::Hashed,
     };
     Visibility {
-        input: shown(layout.input),
-        output: shown(layout.output),
+        input: shown(layout.input_visibility),
+        output: shown(layout.output_visibility),
     }
 }
 
@@ -148,6 +151,11 @@ pub fn read_model(path: &Path) -> Result<CompiledModel> {
 }
 
 impl CompiledModel {
+    /// How many inputs one proof covers.
+    pub fn batch(&self) -> usize {
+        batch(&self.model)
+    }
+
     fn new(model: Model, layout: Layout, payload: Vec<u8>) -> Self {
         Self {
             model,
@@ -271,27 +279,53 @@ fn describe(kind: &NodeKind) -> (String, usize) {
     (text, weights)
 }
 
-/// Reads a file of inputs for a model.
-pub fn load_inputs(model: &Model, path: &Path) -> Result<Vec<Item>> {
-    let spec = |port: &Port| InputSpec {
-        name: port.name.clone(),
-        shape: port.shape.clone(),
-    };
-    let specs: Vec<_> = model.inputs.iter().map(spec).collect();
-    load_items(&specs, path)
+/// How many inputs one run of a model covers.
+fn batch(model: &Model) -> usize {
+    let input = model.inputs.first().map(|port| &model.nodes[port.node]);
+    input.map_or(1, |node| node.shape.n.max(1))
 }
 
-/// One batch of a file of inputs.
+/// Reads a file of inputs for a model, in whole batches.
+pub fn load_inputs(model: &Model, path: &Path) -> Result<Vec<Item>> {
+    load_batches(&single_specs(model), batch(model), path)?.whole(path)
+}
+
+/// The inputs with a batch of one.
+fn single_specs(model: &Model) -> Vec<InputSpec> {
+    let batch = batch(model);
+    let spec = |port: &Port| {
+        let mut shape = port.shape.clone();
+        if let Some(axis) = shape.first_mut() {
+            *axis /= batch;
+        }
+        InputSpec {
+            name: port.name.clone(),
+            shape,
+        }
+    };
+    model.inputs.iter().map(spec).collect()
+}
+
+/// One batch of a file of inputs, which may hold some more than whole ones.
 pub fn load_input(model: &Model, path: &Path, index: usize) -> Result<Item> {
-    let mut items = load_inputs(model, path)?;
-    if index >= items.len() {
+    let Batches {
+        batch,
+        mut whole,
+        rest,
+    } = load_batches(&single_specs(model), batch(model), path)?;
+    let count = whole.len();
+    if index >= count {
+        let of = match (batch, rest) {
+            (1, _) => "inputs".to_owned(),
+            (batch, 0) => format!("batches of {batch} inputs"),
+            (batch, rest) => format!("whole batches of {batch} inputs, and {rest} more"),
+        };
         return Err(CliError::Input(format!(
-            "`{}` holds {} inputs; --index {index} is not below that",
+            "`{}` holds {count} {of}; --index {index} is not below {count}, it counts from 0",
             path.display(),
-            items.len(),
         )));
     }
-    Ok(items.swap_remove(index))
+    Ok(whole.swap_remove(index))
 }
 
 /// The integer tensors of a batch of inputs.

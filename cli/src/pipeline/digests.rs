@@ -4,7 +4,7 @@ use halo2_proofs::halo2curves::bn256::Fr;
 use serde::{Deserialize, Serialize};
 use tensorseal_circuits::{
     layout::{Digest, Side},
-    model::{Model, Port},
+    model::{Encoding, Model, Port},
 };
 use tensorseal_prover::transcript::scalar_to_bytes;
 
@@ -26,6 +26,8 @@ pub struct HashedTensor {
     pub shape: Vec<usize>,
     /// `real = scale * integer`; 1 where elements have encodings of their own.
     pub scale: f64,
+    /// One for each element of an item, where they differ.
+    pub encodings: Vec<Encoding>,
 }
 
 /// The digest of a side.
@@ -56,6 +58,7 @@ impl HashedSide {
             name: port.name.clone(),
             shape: port.shape.clone(),
             scale: port.scale,
+            encodings: port.encodings.clone(),
         };
         HashedSide {
             digest: *digest,

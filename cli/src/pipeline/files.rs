@@ -1,20 +1,21 @@
 //! Reading and writing files: errors that name the file, and no half-written output.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use ndarray::ArrayD;
-use ndarray_npy::NpzReader;
+use tensorseal_circuits::quantize::inputs::{self, InputError};
 use tensorseal_prover::{
     artifact::{self, Artifact, ArtifactError, Flags, Kind},
     mapped::Mapped,
+    output::{self, OutputError},
 };
+use tracing::info;
 
-use crate::{CliError, Result};
+use super::kinds;
+use crate::{CliError, Result, ui};
 
 /// What an artifact's header says.
 #[derive(Clone, Debug)]
@@ -33,62 +34,91 @@ pub struct Header {
 
 /// The whole file.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|why| match why.kind() {
+    let content = fs::read(path).map_err(|why| match why.kind() {
         io::ErrorKind::NotFound => {
             CliError::System(format!("{}: no such file; check the path", path.display()))
         }
+        io::ErrorKind::IsADirectory => folder(path),
         _ => CliError::system(path.display(), why),
-    })
+    })?;
+    told("read", path, content.len() as u64);
+    Ok(content)
 }
 
-/// Writes a file that appears only when all of it is on disk; its length.
+/// Writes a file, as [`output`] says; its length.
 pub fn write_file(path: &Path, content: &[u8]) -> Result<u64> {
-    let failed =
-        |why: io::Error| CliError::System(format!("{}: cannot be written: {why}", path.display()));
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".tensorseal-");
-    // The default is for secrets, readable by its owner alone; the system still applies umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
-    file.write_all(content).map_err(failed)?;
-    file.persist(path).map_err(|why| failed(why.error))?;
-    Ok(content.len() as u64)
+    let bytes = output::write(path, &[content]).map_err(output_error)?;
+    told("wrote", path, bytes);
+    Ok(bytes)
+}
+
+fn folder(path: &Path) -> CliError {
+    CliError::System(format!(
+        "{}: this is a folder; name a file in it",
+        path.display()
+    ))
+}
+
+/// For `-v`.
+fn told(what: &str, path: &Path, bytes: u64) {
+    info!("{what} {}, {}", path.display(), ui::bytes(bytes));
 }
 
 /// Makes a folder, and those above it.
 pub fn create_folder(path: &Path) -> Result<()> {
+    if path.is_file() {
+        return Err(CliError::System(format!(
+            "{}: this is a file, where a folder would be written; name another",
+            path.display()
+        )));
+    }
     fs::create_dir_all(path)
         .map_err(|why| CliError::system(format!("making the folder {}", path.display()), why))
 }
 
 /// Reads an artifact of one kind.
 pub fn read_artifact(path: &Path, kind: Kind) -> Result<Artifact> {
-    artifact::read(path, kind).map_err(artifact_error)
+    let artifact = artifact::read(path, kind).map_err(artifact_error)?;
+    told("read", path, artifact.payload.len() as u64);
+    Ok(artifact)
 }
 
 /// As [`read_artifact`], of a file that stays mapped.
 pub fn map_artifact(path: &Path, kind: Kind) -> Result<Artifact> {
-    artifact::map(path, kind).map_err(artifact_error)
+    let artifact = artifact::map(path, kind).map_err(artifact_error)?;
+    told("mapped", path, artifact.payload.len() as u64);
+    Ok(artifact)
 }
 
-/// Writes an artifact; the size of the file.
+/// Writes an artifact; its size.
 pub fn write_artifact(path: &Path, kind: Kind, insecure: bool, payload: &[u8]) -> Result<u64> {
-    artifact::write(path, kind, Flags { insecure }, payload).map_err(artifact_error)?;
-    fs::metadata(path)
-        .map(|file| file.len())
-        .map_err(|why| CliError::system(path.display(), why))
+    let bytes = artifact::write(path, kind, Flags { insecure }, payload).map_err(output_error)?;
+    told("wrote", path, bytes);
+    Ok(bytes)
+}
+
+fn output_error(why: OutputError) -> CliError {
+    CliError::System(why.to_string())
 }
 
 /// Files that are missing or unreadable are the surroundings' fault, others the input's.
 pub(super) fn artifact_error(why: ArtifactError) -> CliError {
     match why {
+        ArtifactError::Io {
+            ref path,
+            ref source,
+        } if source.kind() == io::ErrorKind::IsADirectory => folder(path),
         ArtifactError::NotFound { .. } | ArtifactError::Io { .. } => {
             CliError::System(why.to_string())
+        }
+        ArtifactError::NotTensorseal { ref path, .. } => {
+            CliError::Input(match kinds::advice(path) {
+                Some(advice) => format!(
+                    "{}: not a file that tensorseal wrote, but {advice}",
+                    path.display()
+                ),
+                None => why.to_string(),
+            })
         }
         _ => CliError::Input(why.to_string()),
     }
@@ -98,7 +128,16 @@ pub(super) fn artifact_error(why: ArtifactError) -> CliError {
 pub fn read_header(path: &Path) -> Result<Header> {
     let bytes =
         Mapped::open(path).map_err(|why| artifact_error(ArtifactError::unreadable(path, why)))?;
-    let (kind, flags) = artifact::check(&bytes, Kind::Model, path).map_err(artifact_error)?;
+    let (kind, flags) = artifact::check(&bytes, Kind::Model, path).map_err(|why| {
+        match (&why, kinds::advice(path)) {
+            // No kind was asked for.
+            (ArtifactError::NotTensorseal { .. }, None) => CliError::Input(format!(
+                "{}: not a file that tensorseal wrote",
+                path.display()
+            )),
+            _ => artifact_error(why),
+        }
+    })?;
     let hash = &bytes[bytes.len() - 32..];
     Ok(Header {
         kind,
@@ -111,12 +150,15 @@ pub fn read_header(path: &Path) -> Result<Header> {
 
 /// The array `label` of an `.npz` file.
 pub fn read_labels(path: &Path) -> Result<Vec<i64>> {
-    let failed =
-        |why: &dyn std::error::Error| CliError::Input(format!("{}: labels: {why}", path.display()));
-    let mut archive =
-        NpzReader::new(io::Cursor::new(read_file(path)?)).map_err(|why| failed(&why))?;
-    let labels: ArrayD<i64> = archive.by_name("label").map_err(|why| failed(&why))?;
-    Ok(labels.into_iter().collect())
+    inputs::labels(path).map_err(input_error)
+}
+
+/// A missing file is told apart from an unusable one.
+pub(super) fn input_error(why: InputError) -> CliError {
+    match why {
+        InputError::Io { .. } => CliError::System(why.to_string()),
+        _ => CliError::Input(why.to_string()),
+    }
 }
 
 /// The highest peak that [`reset_peak_memory`] has wiped out, in kB.
@@ -164,14 +206,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_or_not_at_all() {
+    fn what_cannot_be_written_is_the_systems_fault() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        assert_eq!(write_file(&path, b"one").unwrap(), 3);
-        assert_eq!(write_file(&path, b"three").unwrap(), 5);
-        assert_eq!(read_file(&path).unwrap(), b"three");
-        assert!(write_file(&folder.path().join("no/b"), b"").is_err());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        for path in [folder.path().join("no/b"), folder.path().to_owned()] {
+            let failure = write_file(&path, b"").unwrap_err();
+            assert_eq!(failure.exit_code(), crate::error::EXIT_SYSTEM);
+            assert!(
+                failure.to_string().contains("cannot be written"),
+                "{failure}"
+            );
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tensorseal_circuits::{
     executor,
     graph::{self, Agreement, Graph, Op},
     model::Port,
+    names,
     onnx::{self, ImportOptions, Reference},
     ports,
     quantize::{
@@ -15,7 +16,7 @@ use tensorseal_circuits::{
     },
 };
 
-use super::{Item, Model, compiled, files};
+use super::{Item, Model, compiled, files, kinds, trial};
 use crate::{
     CliError, Result,
     args::{Optimize, Quantization},
@@ -23,8 +24,8 @@ use crate::{
 
 /// Inputs drawn for `--input-range`.
 const RANDOM_ITEMS: usize = 32;
-/// Calibration inputs that are looked at for saturation.
-const SATURATION_ITEMS: usize = 32;
+/// Calibration inputs that are looked at for clamped values.
+const CLAMPED_ITEMS: usize = 32;
 /// Batches on which searched widths are measured.
 const SEARCH_ITEMS: usize = 16;
 /// Seed of drawn inputs: the same call compiles the same model.
@@ -44,9 +45,9 @@ pub struct Quantized {
     pub model: Model,
     /// Where the float graph's tensors are in it.
     pub trace: Trace,
-    /// Values at the end of their range, on the calibration inputs (or the first of them).
-    pub saturated: u64,
-    /// All values that were looked at for that.
+    /// Values beyond the range that the quantizer chose for them, on the calibration inputs (or the first of them).
+    pub clamped: u64,
+    /// All values that have such a range; 0 where nothing was measured.
     pub values: u64,
 }
 
@@ -57,8 +58,10 @@ pub struct OutputError {
     pub noise: Noise,
     /// Greatest minus least float value.
     pub range: f64,
-    /// Items whose greatest element is the same.
-    pub same_greatest: usize,
+    /// Items whose greatest element is the same; none for an output of one element.
+    pub same_greatest: Option<usize>,
+    /// Items whose label is the same; none where the float model's outputs are not one whole number each.
+    pub equal_labels: Option<usize>,
     /// Items.
     pub items: usize,
 }
@@ -75,13 +78,20 @@ impl OutputError {
 }
 
 impl FloatModel {
-    /// Imports an ONNX file.
+    /// Imports an ONNX file. The model is named after the file where the ONNX graph has only a name that its exporter made up.
     pub fn open(path: &Path, batch: usize) -> Result<Self> {
         let bytes = files::read_file(path)?;
+        kinds::expect_onnx(path, &bytes)?;
+        trial::check(&path.display().to_string(), &bytes, batch)?;
         let options = ImportOptions { batch, name: None };
         let refused =
             |why: &dyn std::error::Error| CliError::Input(format!("{}: {why}", path.display()));
-        let graph = onnx::import(&bytes, &options).map_err(|why| refused(&why))?;
+        let mut graph = onnx::import(&bytes, &options).map_err(|why| refused(&why))?;
+        if made_up(&graph.name) {
+            graph.name = path
+                .file_stem()
+                .map_or_else(|| "model".into(), |stem| shown(&stem.to_string_lossy()));
+        }
         let reference = Reference::new(&bytes, &options).map_err(|why| refused(&why))?;
         Ok(Self { graph, reference })
     }
@@ -91,9 +101,17 @@ impl FloatModel {
         &self.graph.name
     }
 
-    /// Reads a file of inputs.
+    /// The same model under another name.
+    pub fn named(mut self, name: Option<&str>) -> Self {
+        if let Some(name) = name {
+            self.graph.name = name.to_owned();
+        }
+        self
+    }
+
+    /// Reads a file of inputs, in whole batches.
     pub fn load_inputs(&self, path: &Path) -> Result<Vec<Item>> {
-        load_items(&quantize::inputs::specs(&self.graph), path)
+        load_batches(&self.single_specs(), self.graph.batch, path)?.whole(path)
     }
 
     /// The inputs with a batch of one, as calibration takes them.
@@ -169,12 +187,14 @@ impl FloatModel {
         let options = options(quantization, optimize);
         let (model, trace) = quantize::quantize_traced(&self.graph, &measured, &options, widths)
             .map_err(|why| self.not_quantized(why))?;
-        let looked_at = &calibration[..calibration.len().min(SATURATION_ITEMS)];
-        let (saturated, values) = saturation(&model, &batches(looked_at, self.graph.batch))?;
+        let batch = self.graph.batch;
+        let looked_at = calibration.len().min(CLAMPED_ITEMS.next_multiple_of(batch));
+        let (clamped, values) =
+            clamped(&model, &trace, &batches(&calibration[..looked_at], batch))?;
         Ok(Quantized {
             model,
             trace,
-            saturated,
+            clamped,
             values,
         })
     }
@@ -262,7 +282,8 @@ impl FloatModel {
                 ..Noise::default()
             },
             range: 0.0,
-            same_greatest: 0,
+            same_greatest: Some(0),
+            equal_labels: Some(0),
             items: 0,
         };
         let mut errors: Vec<OutputError> = model.outputs.iter().map(named).collect();
@@ -283,7 +304,18 @@ impl FloatModel {
                 let len = float.len() / self.graph.batch;
                 for (float, integer) in float.chunks(len).zip(integer.values.chunks(len)) {
                     error.items += 1;
-                    error.same_greatest += usize::from(greatest(float) == greatest(integer));
+                    let same = greatest(float) == greatest(integer);
+                    error.same_greatest = error
+                        .same_greatest
+                        .filter(|_| len > 1)
+                        .map(|count| count + usize::from(same));
+                    error.equal_labels = match (float, integer) {
+                        // Half a class off is another class.
+                        ([label], [got]) if label.fract() == 0.0 => error
+                            .equal_labels
+                            .map(|count| count + usize::from((label - got).abs() < 0.5)),
+                        _ => None,
+                    };
                 }
             }
         }
@@ -318,12 +350,73 @@ fn greatest(values: &[f32]) -> Option<usize> {
 
 /// Reads a file that holds, for each input of shape `[batch, ...]`, any number of batches.
 pub(super) fn load_items(specs: &[InputSpec], path: &Path) -> Result<Vec<Item>> {
-    // A missing file is told apart from an unusable one.
-    files::read_file(path)?;
-    quantize::inputs::load(path, specs).map_err(|why| CliError::Input(why.to_string()))
+    quantize::inputs::load(path, specs).map_err(files::input_error)
 }
 
-/// Single inputs joined to whole batches; a rest is left out.
+/// A file's name as a model's: what no name can have becomes `_`.
+fn shown(stem: &str) -> String {
+    stem.chars()
+        .map(|c| if names::is_plain(c) { c } else { '_' })
+        .collect()
+}
+
+/// Names that exporters give to graphs of no name: of torch, skl2onnx and others.
+fn made_up(name: &str) -> bool {
+    const NAMES: [&str; 11] = [
+        "",
+        "graph",
+        "main",
+        "main_graph",
+        "model",
+        "onnx",
+        "onnx_graph",
+        "tf2onnx",
+        "torch_jit",
+        "torch-jit-export",
+        "torch_jit_export",
+    ];
+    let lower = name.trim().to_ascii_lowercase();
+    let hexadecimal = |c: char| c.is_ascii_hexdigit() || c == '-';
+    NAMES.contains(&&*lower)
+        || lower.starts_with("onnx(")
+        || (lower.len() >= 32 && lower.chars().all(hexadecimal))
+}
+
+/// A file of inputs, in batches.
+pub(super) struct Batches {
+    pub(super) batch: usize,
+    pub(super) whole: Vec<Item>,
+    /// Inputs after the last whole batch.
+    pub(super) rest: usize,
+}
+
+/// Reads a file that holds any number of inputs, whose shapes in a batch of one are given.
+pub(super) fn load_batches(single: &[InputSpec], batch: usize, path: &Path) -> Result<Batches> {
+    let items = load_items(single, path)?;
+    let rest = items.len() % batch;
+    Ok(Batches {
+        batch,
+        whole: batches(&items[..items.len() - rest], batch),
+        rest,
+    })
+}
+
+impl Batches {
+    /// All of them, where nothing is left over.
+    pub(super) fn whole(self, path: &Path) -> Result<Vec<Item>> {
+        let Self { batch, whole, rest } = self;
+        if rest == 0 {
+            return Ok(whole);
+        }
+        Err(CliError::Input(format!(
+            "`{}` holds {} inputs, and the model takes batches of {batch}; leave out the last {rest}, or compile with another --batch",
+            path.display(),
+            whole.len() * batch + rest,
+        )))
+    }
+}
+
+/// Single inputs joined to whole batches; the last is filled up with the first inputs.
 fn batches(items: &[Item], batch: usize) -> Vec<Item> {
     let join = |items: &[Item]| {
         let mut joined = items[0].clone();
@@ -335,31 +428,57 @@ fn batches(items: &[Item], batch: usize) -> Vec<Item> {
         }
         joined
     };
-    items.chunks_exact(batch).map(join).collect()
+    let whole = items.len().next_multiple_of(batch);
+    let filled: Vec<Item> = items.iter().cycle().take(whole).cloned().collect();
+    filled.chunks_exact(batch).map(join).collect()
 }
 
-/// How many values stand at the end of their range, where larger ones would be clamped, of how many.
-fn saturation(model: &Model, items: &[Item]) -> Result<(u64, u64)> {
-    let (mut saturated, mut total) = (0, 0);
+/// How many values lie beyond the ranges that the quantizer chose, of how many.
+fn clamped(model: &Model, trace: &Trace, items: &[Item]) -> Result<(u64, u64)> {
+    let (mut clamped, mut total) = (0, 0);
     for item in items {
         let mut inputs = Vec::new();
         for (port, values) in model.inputs.iter().zip(item) {
             let quantized = ports::quantize_input(model, port, values)
                 .map_err(|why| CliError::input("calibration", why))?;
-            saturated += quantized.clamped as u64;
+            clamped += quantized.clamped as u64;
             total += quantized.values.len() as u64;
             inputs.push(quantized.values);
         }
-        let values =
-            executor::run(model, &inputs).map_err(|why| CliError::input("calibration", why))?;
-        for (node, values_of) in values.iter().enumerate() {
-            for batch_item in 0..model.nodes[node].shape.n {
-                saturated += quantize::saturated(model, node, &values, batch_item);
-            }
-            if quantize::clamps(model, node) {
-                total += values_of.len() as u64;
-            }
+        let (_, counts) = executor::run_counted(model, &inputs)
+            .map_err(|why| CliError::input("calibration", why))?;
+        let (beyond, values) = trace.clamped(model, &counts);
+        clamped += beyond;
+        total += values;
+    }
+    Ok((clamped, total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_exporters_make_are_told_apart() {
+        for name in [
+            "",
+            "main_graph",
+            "ONNX(Pipeline)",
+            "torch_jit",
+            "6a6e3b1e0d4f4b5f9c7e1f2a3b4c5d6e",
+        ] {
+            assert!(made_up(name), "{name}");
+        }
+        for name in ["digits", "resnet18", "main_model", "abc"] {
+            assert!(!made_up(name), "{name}");
         }
     }
-    Ok((saturated, total))
+
+    #[test]
+    fn the_last_batch_is_filled_up() {
+        let items: Vec<Item> = (0..3).map(|at| vec![vec![at as f32]]).collect();
+        assert_eq!(batches(&items, 2), [[[0.0, 1.0]], [[2.0, 0.0]]]);
+        assert_eq!(batches(&items[..1], 3), [[[0.0; 3]]]);
+        assert!(batches(&[], 3).is_empty());
+    }
 }

@@ -14,14 +14,14 @@ use tensorseal_circuits::{
     check,
     circuit::ModelCircuit,
     layout::{self, Layout, Shown},
-    model::Port,
+    model::{Kind as NodeKind, Port},
     ports,
     profile::Profile,
     witness::{ColumnValues, Inference, Phases},
 };
 use tensorseal_prover::{
     self as prover, ProvingKey, SrsError, VerifyingKey,
-    artifact::{ArtifactError, Kind},
+    artifact::{Artifact, ArtifactError, Kind},
     fast::{self, BackendClock, ColumnWitness, PlanSummary, Processor, Prover, Values},
     gpu::{self, FoundDevice},
     mapped::Mapped,
@@ -32,7 +32,7 @@ use tensorseal_verifier_contract::project::{self, PublicTensor, Side};
 use tracing::{debug_span, info};
 
 use super::{
-    CompiledModel, DigestValue, HashedSide, Item,
+    CompiledModel, DigestValue, HashedSide, Item, StatementId,
     compiled::{check_inputs, execute},
     digests::digest_hex,
     files,
@@ -82,6 +82,17 @@ pub fn read_srs(path: &Path, k: Option<u32>) -> Result<Srs> {
         SrsError::Artifact(why) => files::artifact_error(why),
         why => CliError::input(path.display(), why),
     })
+}
+
+/// Checks every point of a reference string, as `import_srs` does; `read_srs` looks at each by itself only.
+pub fn check_srs(srs: &Srs) -> Result<()> {
+    let checked = srs.0.check(OsRng);
+    checked.map_err(|why| CliError::input("the reference string", why))
+}
+
+/// Checks that nothing in the environment changes keys.
+pub fn check_environment() -> Result<()> {
+    prover::check_environment().map_err(|why| CliError::System(why.to_string()))
 }
 
 /// A reference string from a ceremony, checked.
@@ -139,23 +150,25 @@ impl KeyPaths {
 
 /// What the keys' files say of the model, before the key itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct KeyInfo {
-    model: String,
-    model_id: [u8; 32],
-    profile: Profile,
-    public: Vec<PublicPort>,
+pub(super) struct KeyInfo {
+    pub(super) model: String,
+    pub(super) model_id: [u8; 32],
+    pub(super) profile: Profile,
+    pub(super) public: Vec<PublicPort>,
     /// In the order of their instance columns, from the first on.
-    hashed: Vec<HashedSide>,
+    pub(super) hashed: Vec<HashedSide>,
 }
 
 /// A public tensor, and where its values stand among a proof's public values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct PublicPort {
-    port: Port,
+pub(super) struct PublicPort {
+    pub(super) port: Port,
     /// An input of the model, not an output.
-    is_input: bool,
+    pub(super) is_input: bool,
+    /// Least and greatest integer of an input.
+    pub(super) range: Option<(i64, i64)>,
     /// `(instance column, row)` of each value of the node's tensor.
-    cells: Vec<(u32, u32)>,
+    pub(super) cells: Vec<(u32, u32)>,
 }
 
 impl KeyInfo {
@@ -175,9 +188,14 @@ impl KeyInfo {
                 if shown != Shown::Public {
                     continue;
                 }
+                let range = match compiled.model.nodes[port.node].kind {
+                    NodeKind::Input { lo, hi } => Some((lo, hi)),
+                    NodeKind::Linear(_) => None,
+                };
                 public.push(PublicPort {
                     port: port.clone(),
                     is_input,
+                    range,
                     cells: public_cells(layout, port, first + index)?,
                 });
             }
@@ -220,18 +238,8 @@ impl KeyInfo {
         self.public.iter().map(tensor).collect()
     }
 
-    /// Splits a key's payload into this and the key proper.
-    fn take<'a>(payload: &'a [u8], path: &Path) -> Result<(Self, &'a [u8])> {
-        postcard::take_from_bytes(payload).map_err(|why| {
-            CliError::input(
-                format!("{}: damaged key, make it again", path.display()),
-                why,
-            )
-        })
-    }
-
     fn put(&self, key: &[u8]) -> Vec<u8> {
-        let mut payload = postcard::to_allocvec(self).expect("plain data");
+        let mut payload = self.to_bytes();
         payload.extend_from_slice(key);
         payload
     }
@@ -263,6 +271,14 @@ impl Pk {
     pub fn k(&self) -> u32 {
         self.key.vk().k()
     }
+
+    /// What a verifier of its proofs relies on.
+    pub fn vk(&self) -> Vk {
+        Vk {
+            info: self.info.clone(),
+            key: self.key.vk().clone(),
+        }
+    }
 }
 
 /// A verifying key, and how to read the public values of its proofs.
@@ -276,6 +292,31 @@ impl Vk {
     /// The key belongs to a reference string whose secret is known.
     pub fn insecure(&self) -> bool {
         self.key.is_insecure()
+    }
+
+    /// Names all that a verifier relies on: this is the id to publish and to compare.
+    pub fn statement_id(&self) -> StatementId {
+        StatementId::new(&self.info, &self.key)
+    }
+
+    /// Refuses a key of another statement than the one expected, where one is; `file` serves the message.
+    pub fn expect(&self, expected: Option<StatementId>, file: &Path) -> Result<()> {
+        let own = self.statement_id();
+        let Some(expected) = expected.filter(|expected| *expected != own) else {
+            return Ok(());
+        };
+        let told = expected.to_string();
+        let hint = if self.key_id().as_ref() == Some(&told) {
+            "that is its key id, which does not cover names, places and scales: ask for the statement id"
+        } else if self.model_id() == told {
+            "that is its model id, which a verifier cannot check: ask for the statement id"
+        } else {
+            "another model, key or description of the public values; get the key that was published with that id"
+        };
+        Err(CliError::Input(format!(
+            "{}: its statement id is {own}, not {told} as --expect says; {hint}",
+            file.display()
+        )))
     }
 
     /// The model's name.
@@ -296,6 +337,12 @@ impl Vk {
     /// Columns of the circuit in one of halo2's.
     pub fn fold(&self) -> usize {
         self.info.profile.fold
+    }
+
+    /// The public tensors, each with whether it is an input.
+    pub fn public(&self) -> impl Iterator<Item = (bool, &Port)> {
+        let public = self.info.public.iter();
+        public.map(|public| (public.is_input, &public.port))
     }
 
     /// The key proper.
@@ -346,6 +393,23 @@ impl Vk {
             }
         };
         (0..).zip(&self.info.hashed).map(place).collect()
+    }
+
+    /// A value of a public input that the model's input does not have.
+    fn out_of_range(&self, proof: &Proof) -> Option<String> {
+        self.info.public.iter().find_map(|public| {
+            let (lo, hi) = public.range?;
+            let value = |&(column, row): &(u32, u32)| {
+                let column = proof.instances.get(column as usize)?;
+                column.get(row as usize).copied()
+            };
+            let mut values = public.cells.iter().filter_map(value);
+            let value = values.find(|value| !(lo..=hi).contains(value))?;
+            let name = &public.port.name;
+            Some(format!(
+                "public input `{name}` has values of {lo} to {hi}, not {value}"
+            ))
+        })
     }
 
     /// A public value that stands for nothing and yet is not zero.
@@ -445,7 +509,7 @@ pub fn write_vk(path: &Path, keys: &Keys) -> Result<u64> {
 
 /// Reads a proving key, which must be this model's; its file stays mapped.
 pub fn read_pk(path: &Path, compiled: &CompiledModel) -> Result<Pk> {
-    let payload = files::map_artifact(path, Kind::ProvingKey)?.payload;
+    let Artifact { payload, flags, .. } = files::map_artifact(path, Kind::ProvingKey)?;
     let (info, key) = KeyInfo::take(&payload, path)?;
     if info != KeyInfo::new(compiled)? {
         return Err(CliError::Input(format!(
@@ -459,47 +523,59 @@ pub fn read_pk(path: &Path, compiled: &CompiledModel) -> Result<Pk> {
     }
     let key = ProvingKey::from_bytes::<ModelCircuit>(info.profile, &payload.slice_ref(key))
         .map_err(|why| CliError::input(path.display(), why))?;
+    let marks = key.vk().check_flags(flags, path);
+    marks.map_err(files::artifact_error)?;
     Ok(Pk { info, key })
 }
 
-/// Reads a verifying key.
-pub fn read_vk(path: &Path) -> Result<Vk> {
-    let payload = files::read_artifact(path, Kind::VerifyingKey)?.payload;
+/// Reads a verifying key, which must be of the statement expected, where one is.
+pub fn read_vk(path: &Path, expected: Option<StatementId>) -> Result<Vk> {
+    let Artifact { payload, flags, .. } = files::read_artifact(path, Kind::VerifyingKey)?;
     let (info, key) = KeyInfo::take(&payload, path)?;
-    if Profile::by_name(&info.profile.name()) != Some(info.profile) {
-        return Err(CliError::Input(format!(
-            "{}: a key of an unknown profile; make it again",
-            path.display()
-        )));
-    }
+    known_profile(&info, path)?;
     let key = VerifyingKey::from_bytes::<ModelCircuit>(info.profile, key)
         .map_err(|why| CliError::input(path.display(), why))?;
-    for public in &info.public {
-        let (rows, fold) = (key.instance_rows(), info.profile.fold);
-        let exists = |&(column, row): &(u32, u32)| {
-            rows.get(column as usize)
-                .is_some_and(|rows| (row as usize) < *rows / fold)
-        };
-        let elements: usize = public.port.shape.iter().product();
-        let order = &public.port.order;
-        let ordered = (order.is_empty() || order.len() == elements)
-            && order.iter().all(|&at| (at as usize) < elements);
-        if public.cells.len() != elements || !public.cells.iter().all(exists) || !ordered {
-            return Err(CliError::Input(format!(
-                "{}: damaged key, make it again",
-                path.display()
-            )));
-        }
+    key.check_flags(flags, path)
+        .map_err(files::artifact_error)?;
+    checked(Vk { info, key }, expected, path)
+}
+
+/// The verifying key in a proving key's file, whatever the model.
+pub fn read_vk_of_pk(path: &Path, expected: Option<StatementId>) -> Result<Vk> {
+    let payload = files::map_artifact(path, Kind::ProvingKey)?.payload;
+    let (info, key) = KeyInfo::take(&payload, path)?;
+    known_profile(&info, path)?;
+    let key = ProvingKey::from_bytes::<ModelCircuit>(info.profile, &payload.slice_ref(key))
+        .map_err(|why| CliError::input(path.display(), why))?;
+    checked(Pk { info, key }.vk(), expected, path)
+}
+
+fn known_profile(info: &KeyInfo, path: &Path) -> Result<()> {
+    if Profile::by_name(&info.profile.name()) == Some(info.profile) {
+        return Ok(());
     }
-    let columns = key.instance_rows().iter().filter(|rows| **rows > 0).count();
-    let in_place = |(i, side): (usize, &HashedSide)| side.digest.lane == i && i < columns;
-    if !info.hashed.iter().enumerate().all(in_place) {
+    Err(CliError::Input(format!(
+        "{}: a key of an unknown profile; make it again",
+        path.display()
+    )))
+}
+
+fn checked(vk: Vk, expected: Option<StatementId>, path: &Path) -> Result<Vk> {
+    if let Some(what) = vk.info.fault(&vk.key) {
         return Err(CliError::Input(format!(
-            "{}: damaged key, make it again",
+            "{}: damaged key: {what}; make it again",
             path.display()
         )));
     }
-    Ok(Vk { info, key })
+    vk.expect(expected, path)?;
+    Ok(vk)
+}
+
+/// Name and id of the model that a key file of either kind says it is of.
+pub fn model_of_key(path: &Path, kind: Kind) -> Result<(String, [u8; 32])> {
+    let payload = files::map_artifact(path, kind)?.payload;
+    let (info, _) = KeyInfo::take(&payload, path)?;
+    Ok((info.model, info.model_id))
 }
 
 /// A model's prover, with everything computed that does not depend on the input.
@@ -679,9 +755,10 @@ pub fn shows(compiled: &CompiledModel, pk: &Pk, proof: &Proof, item: &Item) -> R
 }
 
 /// How the fast prover would go about a model's constraints.
-pub fn prover_plan(compiled: &CompiledModel, memory_mib: u32) -> PlanSummary {
+pub fn prover_plan(compiled: &CompiledModel, memory_mib: u32) -> Result<PlanSummary> {
     let layout = &compiled.layout;
     fast::describe::<ModelCircuit>(layout.profile, layout.k, (memory_mib as usize) << 20)
+        .map_err(|why| proving_failed(compiled, &why))
 }
 
 /// Checks a proof; the reason where it is rejected.
@@ -690,6 +767,9 @@ pub fn verify(vk: &Vk, proof: &Proof) -> Result<(), String> {
         return Err(format!(
             "the unused public value in column {column}, row {row} is not zero"
         ));
+    }
+    if let Some(why) = vk.out_of_range(proof) {
+        return Err(why);
     }
     let (expected, got) = (vk.info.hashed.len(), proof.digests.len());
     if expected != got {
@@ -760,16 +840,24 @@ pub fn write_proof(path: &Path, proof: &Proof) -> Result<u64> {
     files::write_artifact(path, Kind::Proof, proof.insecure, &payload)
 }
 
-/// Reads a proof.
+/// Reads a proof, in its one encoding.
 pub fn read_proof(path: &Path) -> Result<Proof> {
     let artifact = files::read_artifact(path, Kind::Proof)?;
-    let (instances, digests, bytes): (_, Vec<[u8; 32]>, _) =
-        postcard::from_bytes(&artifact.payload).map_err(|why| {
+    let decoded: (Vec<Vec<i64>>, Vec<[u8; 32]>, Vec<u8>) = postcard::from_bytes(&artifact.payload)
+        .map_err(|why| {
             CliError::input(
                 format!("{}: not a proof of this version", path.display()),
                 why,
             )
         })?;
+    // The decoder takes over-long integers and whatever follows the last one.
+    if postcard::to_allocvec(&decoded).expect("plain data") != artifact.payload {
+        return Err(CliError::Input(format!(
+            "{}: the proof is not in its one encoding; get the file from whoever made the proof",
+            path.display()
+        )));
+    }
+    let (instances, digests, bytes) = decoded;
     let digests: Option<Vec<Fr>> = digests.iter().map(scalar_from_bytes).collect();
     let digests = digests.ok_or_else(|| {
         CliError::Input(format!(

@@ -83,7 +83,11 @@ pub fn measure(k: u32, backend: Backend, memory_mib: u32, repeat: usize) -> Resu
 
 /// Why this processor's memory does not suffice, as far as is known.
 fn no_room(k: u32, backend: Backend, memory_mib: u32) -> Option<String> {
-    let needed = Synthetic::host_bytes(k, backend == Backend::Cuda) + (u64::from(memory_mib) << 20);
+    let host_bytes = match Synthetic::host_bytes(k, backend == Backend::Cuda) {
+        Ok(bytes) => bytes,
+        Err(why) => return Some(why.to_string()),
+    };
+    let needed = host_bytes + (u64::from(memory_mib) << 20);
     let available = machine::available_memory()?;
     (needed > available).then(|| {
         let [needed, available] = [needed, available].map(ui::bytes);

@@ -4,7 +4,7 @@
 //! subexpressions are computed once, and each instruction runs over a block of rows at a time, so that
 //! its decoding is paid once a block.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use ff::Field;
 use halo2_proofs::{halo2curves::bn256::Fr, plonk::Expression};
@@ -30,6 +30,23 @@ pub(crate) enum Source {
     X,
     /// A linear combination of columns, summed before it is transformed.
     Virtual(usize),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Advice(i) => write!(f, "advice {i}"),
+            Self::Fixed(i) => write!(f, "fixed {i}"),
+            Self::Instance(i) => write!(f, "instance {i}"),
+            Self::Product(i) => write!(f, "product {i}"),
+            Self::Sigma(i) => write!(f, "sigma {i}"),
+            Self::Virtual(i) => write!(f, "combination {i}"),
+            Self::First => f.write_str("first row"),
+            Self::Last => f.write_str("last row"),
+            Self::Active => f.write_str("usable rows"),
+            Self::X => f.write_str("X"),
+        }
+    }
 }
 
 /// A polynomial at a rotation: `p(ω^rotation·X)`.

@@ -12,7 +12,7 @@ use crate::{
         numerator::{Challenges, numerator},
         plan::{Builder, Plan, Source},
     },
-    keys::{configure, without_selectors},
+    keys::{ShapeError, configure, without_selectors},
 };
 
 /// The plan of the quotient with placeholders for the challenges: which columns stand alone does not depend on them,
@@ -58,9 +58,15 @@ pub struct PlanSummary {
 
 /// What [`Prover::new`](super::Prover::new) and a proof will do for a circuit with `2^k` rows, `memory` bytes being
 /// allowed for reuse.
-#[must_use]
-pub fn describe<C: Circuit<Fr>>(params: C::Params, k: u32, memory: usize) -> PlanSummary {
-    let cs = without_selectors(configure::<C>(params).0);
+///
+/// # Errors
+/// [`ShapeError::Environment`].
+pub fn describe<C: Circuit<Fr>>(
+    params: C::Params,
+    k: u32,
+    memory: usize,
+) -> Result<PlanSummary, ShapeError> {
+    let cs = without_selectors(configure::<C>(params)?.0);
     let (plan, combinations) = placeholder_plan(&cs);
     let (rows, cosets) = (1usize << k, cs.degree() - 1);
     let (combined, alone): (Vec<Source>, Vec<Source>) = plan
@@ -86,14 +92,19 @@ pub fn describe<C: Circuit<Fr>>(params: C::Params, k: u32, memory: usize) -> Pla
     columns.sort_unstable();
     columns.dedup();
 
-    let names = |sources: &[Source]| sources.iter().map(|s| name(*s)).collect::<Vec<String>>();
+    let names = |sources: &[Source]| {
+        sources
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<String>>()
+    };
     let (multiplications, additions) = plan.operations();
-    PlanSummary {
+    Ok(PlanSummary {
         rows,
         cosets,
         combined: combinations
             .iter()
-            .map(|c| c.members.iter().map(|(s, _)| name(*s)).collect())
+            .map(|c| c.members.iter().map(|(s, _)| s.to_string()).collect())
             .collect(),
         alone: names(&alone),
         multiplications,
@@ -102,20 +113,5 @@ pub fn describe<C: Circuit<Fr>>(params: C::Params, k: u32, memory: usize) -> Pla
         transforms_uncombined: columns.len() + cosets * (columns.len() + 1),
         cached: names(cached),
         cached_bytes: cached.len() * cosets * rows * size_of::<Fr>(),
-    }
-}
-
-fn name(source: Source) -> String {
-    match source {
-        Source::Advice(i) => format!("advice {i}"),
-        Source::Fixed(i) => format!("fixed {i}"),
-        Source::Instance(i) => format!("instance {i}"),
-        Source::Product(i) => format!("product {i}"),
-        Source::Sigma(i) => format!("sigma {i}"),
-        Source::Virtual(i) => format!("combination {i}"),
-        Source::First => "first row".into(),
-        Source::Last => "last row".into(),
-        Source::Active => "usable rows".into(),
-        Source::X => "X".into(),
-    }
+    })
 }

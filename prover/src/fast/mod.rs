@@ -6,6 +6,11 @@
 //! - Columns are evaluated at `x`, and combined for the opening, by their values on the domain: with
 //!   `l_i(x) = (x^n - 1)/n · ω^i/(x - ω^i)`, `p(x) = Σ p(ω^i)·l_i(x)` and `p(ω^r·x) = Σ p(ω^(i+r))·l_i(x)`.
 //! - The quotient is streamed over `degree - 1` cosets.
+//! - No proof is given out that does not verify, whatever computed it. That is also the check of the SRS: all commitments
+//!   are made in its Lagrange basis, among them one to a polynomial that is random in every row and opened, and should
+//!   any point of the basis not be that of the secret in the verifying key, the opening of that polynomial fails but
+//!   for a chance of about 2^-250, whatever the witness is. So a proof that is given out shows what it should and
+//!   no more, and that none is given out tells nothing of the witness either.
 //!
 //! | module | purpose |
 //! |---|---|
@@ -38,7 +43,7 @@ use halo2_proofs::{
     plonk::Circuit,
     transcript::TranscriptWrite,
 };
-use rand::{CryptoRng, RngCore};
+use rand::{CryptoRng, RngCore, rngs::OsRng};
 use rayon::prelude::*;
 use tracing::debug_span;
 
@@ -62,8 +67,6 @@ pub struct Prover<'k> {
     pk: &'k ProvingKey,
     fixed: Vec<Column<'k>>,
     backend: Box<dyn Backend>,
-    /// Whether proofs are verified before they are given out.
-    verified: bool,
 }
 
 impl std::fmt::Debug for Prover<'_> {
@@ -114,8 +117,7 @@ impl<'k> Prover<'k> {
     }
 
     /// Prepares a key on a processor of choice. On a CUDA device the key stays in its memory, and so does as much for
-    /// reuse as there is room for; `memory` counts on this processor, and with ICICLE, which leaves work to it. A
-    /// device's proofs are verified before they are given out.
+    /// reuse as there is room for; `memory` counts on this processor, and with ICICLE, which leaves work to it.
     ///
     /// # Errors
     /// As [`new`](Self::new), and [`ProveError::Gpu`] where the GPU that is named cannot be used or is too small.
@@ -157,8 +159,7 @@ impl<'k> Prover<'k> {
         memory: usize,
         device: Option<Arc<dyn Device>>,
     ) -> Result<Self, ProveError> {
-        let verified = device.is_some();
-        Self::with(srs, pk, verified, |key| {
+        Self::with(srs, pk, |key| {
             let (g, domain) = (key.g_lagrange, key.pk.domain());
             let Some(device) = device else {
                 return Ok(Box::new(Cpu::new(g, domain, key.alone, memory)));
@@ -175,7 +176,7 @@ impl<'k> Prover<'k> {
         memory: usize,
         device: &icicle::Opened,
     ) -> Result<Self, ProveError> {
-        Self::with(srs, pk, true, |key| {
+        Self::with(srs, pk, |key| {
             let (g, domain) = (key.g_lagrange, key.pk.domain());
             let cs = key.pk.vk().halo2().cs();
             icicle::Need::new(domain.k(), cs.degree(), key.plan).check(device)?;
@@ -187,7 +188,6 @@ impl<'k> Prover<'k> {
     fn with(
         srs: &Srs,
         pk: &'k ProvingKey,
-        verified: bool,
         make: impl FnOnce(Key<'_>) -> Result<Box<dyn Backend>, GpuError>,
     ) -> Result<Self, ProveError> {
         let vk = pk.vk();
@@ -198,6 +198,7 @@ impl<'k> Prover<'k> {
             });
         }
         let srs: Cow<'_, Srs> = srs.downsize(vk.k())?;
+        srs.check_sample(OsRng)?;
         let n = 1usize << vk.k();
         let fixed: Vec<Column<'k>> = pk.fixed().par_iter().map(|c| Column::fixed(c, n)).collect();
         let (plan, _) = describe::placeholder_plan(vk.halo2().cs());
@@ -216,12 +217,7 @@ impl<'k> Prover<'k> {
             alone: &alone,
             plan: &plan,
         })?;
-        Ok(Self {
-            pk,
-            fixed,
-            backend,
-            verified,
-        })
+        Ok(Self { pk, fixed, backend })
     }
 
     pub(crate) fn pk(&self) -> &'k ProvingKey {
@@ -248,7 +244,7 @@ impl<'k> Prover<'k> {
         mut rng: impl RngCore + CryptoRng,
     ) -> Result<Vec<u8>, ProveError> {
         let cs = self.pk.vk().halo2().cs();
-        let (own_cs, config) = configure::<C>(circuit.params());
+        let (own_cs, config) = configure::<C>(circuit.params())?;
         if format!("{:?}", without_selectors(own_cs).pinned()) != format!("{:?}", cs.pinned()) {
             return Err(ProveError::ForeignKey);
         }
@@ -332,7 +328,8 @@ impl<'k> Prover<'k> {
                 let _ = Fr::random(&mut rng);
             }
             let span = debug_span!("commit", phase).entered();
-            write_points(&self.commit(&columns)?, "advice column", &mut transcript)?;
+            let name = |i: usize| format!("advice column {}", indices[i]);
+            write_points(&self.commit(&columns)?, name, &mut transcript)?;
             drop(span);
             indices
                 .into_iter()
@@ -383,14 +380,17 @@ impl<'k> Prover<'k> {
     }
 }
 
-fn write_points(points: &[G1], what: &str, transcript: &mut KeccakWrite) -> Result<(), ProveError> {
+/// Writes commitments; `name` is what the `i`-th of them is to.
+fn write_points(
+    points: &[G1],
+    name: impl Fn(usize) -> String,
+    transcript: &mut KeccakWrite,
+) -> Result<(), ProveError> {
     let mut affine = vec![G1Affine::default(); points.len()];
     G1::batch_normalize(points, &mut affine);
     for (i, point) in affine.into_iter().enumerate() {
         let written = transcript.write_point(point);
-        written.map_err(|_| ProveError::Identity {
-            what: format!("{what} {i}"),
-        })?;
+        written.map_err(|_| ProveError::Identity { what: name(i) })?;
     }
     Ok(())
 }

@@ -20,14 +20,12 @@ use crate::{
         plan::{Builder, Plan, Query, Source},
         queries::ProofQueries,
     },
-    gpu::GpuError,
     plain::{
-        Opened, ProveError, Setting, diagnose,
+        Opened, ProveError, Setting, checked, diagnose,
         opening::{self, Arithmetic, Opening},
         permutation, squeeze, write_scalar,
     },
     transcript::KeccakWrite,
-    verify,
 };
 
 impl Prover<'_> {
@@ -71,7 +69,7 @@ impl Prover<'_> {
         let random: Vec<Fr> = (0..n).map(|_| Fr::random(&mut rng)).collect();
         let random = self.backend.polynomial(random)?;
         let point = self.backend.commit_polynomials(&[&random])?;
-        write_points(&point, "random polynomial", &mut transcript)?;
+        write_points(&point, |_| "random polynomial".into(), &mut transcript)?;
         drop(span);
 
         let y = squeeze(&mut transcript);
@@ -90,7 +88,7 @@ impl Prover<'_> {
         let span = debug_span!("commit quotient").entered();
         let references: Vec<&Polynomial> = pieces.iter().collect();
         let points = self.backend.commit_polynomials(&references)?;
-        write_points(&points, "quotient piece", &mut transcript)?;
+        write_points(&points, |i| format!("quotient piece {i}"), &mut transcript)?;
         drop(span);
 
         let span = debug_span!("evaluate").entered();
@@ -142,14 +140,7 @@ impl Prover<'_> {
         opening::open(&openings, &arithmetic, &mut transcript)?;
         let proof = transcript.into_proof();
         drop(span);
-        if self.verified {
-            let _span = debug_span!("verify").entered();
-            verify(self.pk.vk(), instances, &proof).map_err(|why| GpuError::WrongProof {
-                device: self.backend.name(),
-                why: why.to_string(),
-            })?;
-        }
-        Ok(proof)
+        checked(self.pk.vk(), instances, proof, &self.processor())
     }
 
     fn permutation(

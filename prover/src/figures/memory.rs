@@ -6,15 +6,17 @@ use super::Synthetic;
 use crate::{
     constraints::plan::Source,
     fast::describe::placeholder_plan,
-    keys::{configure, without_selectors},
+    keys::{ShapeError, configure, without_selectors},
 };
 
 impl Synthetic {
     /// Bytes of the processor's memory that keys, [`operations`](super::operations()) and proofs take at most, beside
     /// what provers may keep for reuse; with the columns in a device's memory, `on_device`, far fewer.
-    #[must_use]
-    pub fn host_bytes(k: u32, on_device: bool) -> u64 {
-        let cs = without_selectors(configure::<Self>(()).0);
+    ///
+    /// # Errors
+    /// [`ShapeError::Environment`].
+    pub fn host_bytes(k: u32, on_device: bool) -> Result<u64, ShapeError> {
+        let cs = without_selectors(configure::<Self>(())?.0);
         let (plan, _) = placeholder_plan(&cs);
         let element = size_of::<Fr>();
         let dense = Self::ADVICE - Self::DENSE;
@@ -34,6 +36,6 @@ impl Synthetic {
         let row = points + (columns + stages).max(keygen);
         // What the allocator keeps of memory that was given back: 28 % were measured at k = 18.
         let row = row + row / 3;
-        (row as u64).saturating_mul(1 << k.min(40)) + (64 << 20)
+        Ok((row as u64).saturating_mul(1 << k.min(40)) + (64 << 20))
     }
 }

@@ -135,7 +135,7 @@ fn a_clocked_prover_gives_the_same_proofs() {
 
 #[test]
 fn memory_is_told() {
-    let bytes = |k, on_device| Synthetic::host_bytes(k, on_device);
+    let bytes = |k, on_device| Synthetic::host_bytes(k, on_device).unwrap();
     assert!(bytes(20, true) < bytes(20, false));
     // All columns as elements, coefficients and on a coset are in it.
     assert!(bytes(20, false) > (1 << 20) * 32 * 60 * 2);

@@ -78,17 +78,6 @@ pub enum GpuError {
         /// The device's name.
         device: String,
     },
-    /// The proof that the device computed is wrong.
-    #[error(
-        "the proof that {device} computed does not verify ({why}); the hardware or the driver is at fault, prove again \
-         or with --backend cpu"
-    )]
-    WrongProof {
-        /// The device's name.
-        device: String,
-        /// What the verifier says.
-        why: String,
-    },
     /// One of ICICLE's libraries is not there, or does not load.
     #[error(
         "ICICLE's library {library} does not load: {why}; install ICICLE 4 for bn254, and name the folder of its \

@@ -120,19 +120,47 @@ impl CompactColumn {
             return Err(reader.invalid(4, "length of a fixed column"));
         }
         let bytes = reader.take(value_bytes * count, WHAT)?;
-        if width < 32 {
+        let column = if width < 32 {
             let bytes = payload.slice_ref(bytes);
-            return Ok(Self::Narrow { width, bytes });
+            Self::Narrow { width, bytes }
+        } else {
+            let values = bytes
+                .as_chunks::<SCALAR_BYTES>()
+                .0
+                .iter()
+                .map(scalar_from_bytes);
+            let values: Option<Vec<Fr>> = values.collect();
+            Self::Full(values.ok_or_else(|| reader.invalid(bytes.len(), WHAT))?)
+        };
+        match column.is_shortest(n) {
+            true => Ok(column),
+            false => {
+                Err(reader.invalid(bytes.len(), "fixed column, in a longer form than it needs"))
+            }
         }
-        let values = bytes
-            .as_chunks::<SCALAR_BYTES>()
-            .0
-            .iter()
-            .map(scalar_from_bytes);
-        let values: Option<Vec<Fr>> = values.collect();
-        Ok(Self::Full(
-            values.ok_or_else(|| reader.invalid(bytes.len(), WHAT))?,
-        ))
+    }
+
+    /// Whether [`new`](Self::new) gives this form to the same values, of `n` rows.
+    fn is_shortest(&self, n: usize) -> bool {
+        match (self, self.integers()) {
+            (Self::Narrow { width, bytes }, Some(integers)) => {
+                let (least, most) = integers.range();
+                let half = match width {
+                    1 => 0,
+                    width => 1i64 << (4 * width - 1),
+                };
+                let needs_width = least < -half || most >= half;
+                let constant = integers.len() == n && least == most;
+                let ends_in_zero = bytes.iter().rev().take((*width).into()).all(|b| *b == 0);
+                needs_width && !constant && !ends_in_zero && least != i64::MIN
+            }
+            (Self::Full(values), _) => {
+                let needs_width = values.iter().any(|v| as_i64(v).is_none());
+                let constant = values.len() == n && values.iter().all(|v| *v == values[0]);
+                needs_width && !constant && values.last() != Some(&Fr::zero())
+            }
+            _ => true,
+        }
     }
 }
 
@@ -186,5 +214,57 @@ mod tests {
         }
         let odd = Bytes::from_static(&[3, 0, 0, 0, 0]);
         assert!(CompactColumn::read(&mut Reader::new(&odd), &odd, n).is_err());
+    }
+
+    /// The same values in a longer form are another file of the same key.
+    #[test]
+    fn only_the_shortest_form_is_read() {
+        let n = 4;
+        let narrow = |width: u8, values: &[i64]| CompactColumn::Narrow {
+            width,
+            bytes: values
+                .iter()
+                .flat_map(|v| v.to_le_bytes().into_iter().take(width.into()))
+                .collect(),
+        };
+        let wide = Fr::from(3).invert().unwrap();
+        let full = |values: &[Fr]| CompactColumn::Full(values.to_vec());
+        let longer = [
+            narrow(1, &[]),
+            narrow(1, &[1, 0]),
+            narrow(1, &[5; 4]),
+            narrow(2, &[1, 127]),
+            narrow(2, &[-128]),
+            narrow(4, &[1, 32767]),
+            narrow(8, &[i64::from(i32::MIN)]),
+            narrow(8, &[1, i64::MIN]),
+            narrow(2, &[300; 4]),
+            full(&[Fr::ONE, Fr::ZERO, -Fr::ONE]),
+            full(&[wide, Fr::ZERO]),
+            full(&[wide; 4]),
+            full(&[]),
+        ];
+        let shortest = [
+            narrow(1, &[1, -128]),
+            narrow(2, &[-129]),
+            narrow(2, &[128, 1]),
+            narrow(4, &[32768]),
+            narrow(8, &[1 << 31]),
+            narrow(8, &[-i64::MAX]),
+            narrow(1, &[5; 3]),
+            full(&[wide, Fr::ONE]),
+            CompactColumn::Const(Fr::ZERO),
+            CompactColumn::Const(wide),
+        ];
+        for (columns, read) in [(&longer[..], false), (&shortest[..], true)] {
+            for column in columns {
+                assert_eq!(CompactColumn::new(&column.expand(n)) == *column, read);
+                let mut bytes = vec![];
+                column.write(&mut bytes);
+                let bytes = Bytes::from(bytes);
+                let result = CompactColumn::read(&mut Reader::new(&bytes), &bytes, n);
+                assert_eq!(result.is_ok(), read, "{column:?}");
+            }
+        }
     }
 }

@@ -53,7 +53,11 @@ impl Cycles {
             .position
             .get(&column)
             .ok_or_else(|| SynthesisError::NoEquality {
-                column: format!("{column:?}"),
+                column: match column.column_type() {
+                    Any::Advice(_) => format!("advice column {}", column.index()),
+                    Any::Fixed => format!("fixed column {}", column.index()),
+                    Any::Instance => format!("instance column {}", column.index()),
+                },
             })?;
         Ok(position * self.n + row)
     }
@@ -140,14 +144,57 @@ impl CopyMap {
         const WHAT: &str = "copy constraint";
         let count = reader.count(8, WHAT)?;
         let mut moved: Vec<(u32, u32)> = Vec::with_capacity(count);
+        let mut reached = vec![false; cells];
         for _ in 0..count {
             let (cell, next) = (reader.u32(WHAT)?, reader.u32(WHAT)?);
             let ascending = moved.last().is_none_or(|(last, _)| *last < cell);
-            if !ascending || cell as usize >= cells || next as usize >= cells {
+            let exist = (cell as usize) < cells && (next as usize) < cells;
+            if !ascending || cell == next || !exist || reached[next as usize] {
                 return Err(reader.invalid(8, WHAT));
             }
+            reached[next as usize] = true;
             moved.push((cell, next));
         }
-        Ok(Self { moved })
+        // As many cells are reached as are moved, each once: it is a permutation if they are the same ones.
+        match moved.iter().all(|(cell, _)| reached[*cell as usize]) {
+            true => Ok(Self { moved }),
+            false => Err(reader.invalid(8 * count, "permutation of copied cells")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_permutations_are_read() {
+        let read = |moved: &[(u32, u32)]| {
+            let mut bytes = vec![];
+            let map = CopyMap {
+                moved: moved.to_vec(),
+            };
+            map.write(&mut bytes);
+            CopyMap::read(&mut Reader::new(&bytes), 8).map(|read| assert_eq!(read, map))
+        };
+        for moved in [
+            &[][..],
+            &[(0, 7), (7, 0)],
+            &[(1, 2), (2, 3), (3, 1), (5, 6), (6, 5)],
+        ] {
+            read(moved).unwrap();
+        }
+        for moved in [
+            &[(1, 1)][..],
+            &[(1, 2)],
+            &[(1, 2), (2, 2)],
+            &[(1, 2), (3, 2)],
+            &[(2, 1), (1, 2)],
+            &[(1, 2), (2, 3)],
+            &[(1, 2), (1, 2), (2, 1)],
+            &[(7, 8), (8, 7)],
+        ] {
+            assert!(read(moved).is_err(), "{moved:?}");
+        }
     }
 }

@@ -72,7 +72,7 @@ pub fn keygen<C: Circuit<Fr>>(
     instance_rows: &[usize],
 ) -> Result<ProvingKey, KeygenError> {
     let k = srs.k();
-    let (cs, config) = shape::configure::<C>(circuit.params());
+    let (cs, config) = shape::configure::<C>(circuit.params())?;
     shape::check(&cs, k)?;
     let usable = shape::usable_rows(&cs, k);
     if instance_rows.len() != cs.num_instance_columns() {
@@ -130,6 +130,7 @@ pub fn keygen<C: Circuit<Fr>>(
         g2: srs.g2(),
         s_g2: srs.s_g2(),
         insecure: srs.is_insecure(),
+        marked: srs.is_insecure(),
     };
     Ok(ProvingKey {
         vk,

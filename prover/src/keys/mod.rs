@@ -20,13 +20,14 @@ use halo2_proofs::{
 };
 
 pub use keygen::{KeygenError, keygen};
-pub use shape::ShapeError;
+pub use shape::{ShapeError, check_environment};
 pub(crate) use {column::CompactColumn, copies::CopyMap, shape::*};
 
 use crate::{
     artifact::{self, ArtifactError, Flags, Kind},
     bytes::{PayloadError, Reader, push_g2, push_point, push_scalar, push_u32},
-    srs::{SrsId, kzg_params},
+    output::OutputError,
+    srs::{SrsId, is_dev, kzg_params},
     transcript::POINT_BYTES,
 };
 
@@ -60,6 +61,8 @@ pub struct VerifyingKey {
     g2: G2Affine,
     s_g2: G2Affine,
     insecure: bool,
+    /// What the file says of that.
+    marked: bool,
 }
 
 impl VerifyingKey {
@@ -102,7 +105,8 @@ impl VerifyingKey {
         SrsId::new(&self.g2, &self.s_g2)
     }
 
-    /// Whether the key belongs to an SRS whose secret is known, so that proofs can be forged.
+    /// Whether the key belongs to an SRS whose secret is known, so that proofs can be forged: it is marked so, or its
+    /// point `s·G2` is that of the development SRS.
     #[must_use]
     pub fn is_insecure(&self) -> bool {
         self.insecure
@@ -159,7 +163,7 @@ impl VerifyingKey {
     pub fn from_bytes<C: Circuit<Fr>>(params: C::Params, bytes: &[u8]) -> Result<Self, KeyError> {
         let mut reader = Reader::new(bytes);
         let k = reader.u32("the size k")?;
-        let insecure = reader.bool("the flag of insecurity")?;
+        let marked = reader.bool("flag of insecurity")?;
         let g2 = reader.g2("generator of G2")?;
         let s_g2 = reader.g2("s·G2")?;
         let count = reader.count(4, "instance columns")?;
@@ -181,7 +185,7 @@ impl VerifyingKey {
         let stored_repr = reader.scalar("digest of the circuit")?;
         reader.finish()?;
 
-        let cs = without_selectors(configure::<C>(params).0);
+        let cs = without_selectors(configure::<C>(params)?.0);
         check(&cs, k)?;
         let usable = usable_rows(&cs, k);
         if fixed_commitments.len() != cs.num_fixed_columns()
@@ -208,15 +212,29 @@ impl VerifyingKey {
             instance_rows,
             g2,
             s_g2,
-            insecure,
+            insecure: marked || is_dev(&s_g2),
+            marked,
         })
     }
 
-    /// Writes the key to a file.
+    /// Checks that the header of the file that the key was read from has the same mark of insecurity as the payload.
     ///
     /// # Errors
-    /// [`ArtifactError::Io`].
-    pub fn save(&self, path: &Path) -> Result<(), ArtifactError> {
+    /// [`ArtifactError::DamagedHeader`].
+    pub fn check_flags(&self, flags: Flags, path: &Path) -> Result<(), ArtifactError> {
+        match flags.insecure == self.marked {
+            true => Ok(()),
+            false => Err(ArtifactError::DamagedHeader {
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    /// Writes the key to a file; the file's size.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn save(&self, path: &Path) -> Result<u64, OutputError> {
         artifact::write(path, Kind::VerifyingKey, self.flags(), &self.to_bytes())
     }
 
@@ -225,7 +243,10 @@ impl VerifyingKey {
     /// # Errors
     /// As [`from_bytes`](Self::from_bytes), and [`KeyError::Artifact`].
     pub fn load<C: Circuit<Fr>>(params: C::Params, path: &Path) -> Result<Self, KeyError> {
-        Self::from_bytes::<C>(params, &artifact::read(path, Kind::VerifyingKey)?.payload)
+        let artifact = artifact::read(path, Kind::VerifyingKey)?;
+        let key = Self::from_bytes::<C>(params, &artifact.payload)?;
+        key.check_flags(artifact.flags, path)?;
+        Ok(key)
     }
 
     fn flags(&self) -> Flags {
@@ -309,11 +330,11 @@ impl ProvingKey {
         })
     }
 
-    /// Writes the key to a file.
+    /// Writes the key to a file; the file's size.
     ///
     /// # Errors
-    /// [`ArtifactError::Io`].
-    pub fn save(&self, path: &Path) -> Result<(), ArtifactError> {
+    /// [`OutputError`].
+    pub fn save(&self, path: &Path) -> Result<u64, OutputError> {
         artifact::write(path, Kind::ProvingKey, self.vk.flags(), &self.to_bytes())
     }
 
@@ -322,6 +343,9 @@ impl ProvingKey {
     /// # Errors
     /// As [`from_bytes`](Self::from_bytes), and [`KeyError::Artifact`].
     pub fn load<C: Circuit<Fr>>(params: C::Params, path: &Path) -> Result<Self, KeyError> {
-        Self::from_bytes::<C>(params, &artifact::map(path, Kind::ProvingKey)?.payload)
+        let artifact = artifact::map(path, Kind::ProvingKey)?;
+        let key = Self::from_bytes::<C>(params, &artifact.payload)?;
+        key.vk.check_flags(artifact.flags, path)?;
+        Ok(key)
     }
 }

@@ -29,8 +29,7 @@ pub enum ShapeError {
     },
     /// halo2 takes a smaller degree for the circuit than its gates have.
     ///
-    /// `ConstraintSystem::degree` is capped at 5, or at the environment variable `MAX_DEGREE`; proofs
-    /// of a circuit above the cap would be made but never verify.
+    /// `ConstraintSystem::degree` is capped at 5; proofs of a circuit above the cap would be made but never verify.
     #[error(
         "gate `{gate}` has degree {degree}, but halo2 counts {assumed}; call \
          `set_minimum_degree({degree})` in `configure`"
@@ -43,13 +42,14 @@ pub enum ShapeError {
         /// The degree halo2 takes for the whole circuit.
         assumed: usize,
     },
-    /// The permutation argument needs degree 3.
+    /// The environment changes what halo2 takes for a circuit's degree.
     #[error(
-        "halo2 takes degree {assumed} for the circuit, but 3 is the least possible; unset MAX_DEGREE"
+        "the environment variable MAX_DEGREE is `{value}`: it would change the circuit's degree, and so its keys; \
+         unset it"
     )]
-    DegreeTooSmall {
-        /// The degree halo2 takes for the whole circuit.
-        assumed: usize,
+    Environment {
+        /// The variable's value.
+        value: String,
     },
     /// A column is queried at two rotations that are the same row.
     ///
@@ -88,11 +88,36 @@ pub enum ShapeError {
     },
 }
 
+/// halo2's cap on the degree of a circuit that announces none.
+const DEGREE_CAP: &str = "5";
+
+/// Checks that the environment leaves halo2's cap on degrees as it is.
+///
+/// halo2 reads the variable `MAX_DEGREE` whenever it is asked for a degree. It panics where that is no number, and any
+/// other number than its own can give other keys and proofs that nobody accepts.
+///
+/// # Errors
+/// [`ShapeError::Environment`].
+pub fn check_environment() -> Result<(), ShapeError> {
+    check_cap(std::env::var("MAX_DEGREE").ok())
+}
+
+fn check_cap(value: Option<String>) -> Result<(), ShapeError> {
+    match value {
+        Some(value) if value != DEGREE_CAP => Err(ShapeError::Environment { value }),
+        // halo2 takes what is no text for nothing.
+        _ => Ok(()),
+    }
+}
+
 /// The circuit's constraint system as its author wrote it, with the configuration.
-pub(crate) fn configure<C: Circuit<Fr>>(params: C::Params) -> (ConstraintSystem<Fr>, C::Config) {
+pub(crate) fn configure<C: Circuit<Fr>>(
+    params: C::Params,
+) -> Result<(ConstraintSystem<Fr>, C::Config), ShapeError> {
+    check_environment()?;
     let mut cs = ConstraintSystem::default();
     let config = C::configure_with_params(&mut cs, params);
-    (cs, config)
+    Ok((cs, config))
 }
 
 /// The constraint system with its selectors as fixed columns, as keys hold it.
@@ -109,9 +134,6 @@ pub(crate) fn check(cs: &ConstraintSystem<Fr>, k: u32) -> Result<(), ShapeError>
         });
     }
     let degree = cs.degree();
-    if degree < 3 {
-        return Err(ShapeError::DegreeTooSmall { assumed: degree });
-    }
     for gate in cs.gates() {
         let gate_degree = gate
             .polynomials()
@@ -260,6 +282,20 @@ pub(crate) fn light_domain(degree: usize, k: u32) -> EvaluationDomain<Fr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cap_from_outside_is_refused() {
+        for value in [None, Some("5")] {
+            check_cap(value.map(str::to_owned)).unwrap();
+        }
+        for value in ["", "abc", "4", "6", "05", "-1", " 5"] {
+            let refused = check_cap(Some(value.to_owned())).unwrap_err();
+            assert!(
+                refused.to_string().contains("unset it"),
+                "`{value}`: {refused}"
+            );
+        }
+    }
 
     #[test]
     fn the_light_domain_is_halo2s() {

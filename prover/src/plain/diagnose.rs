@@ -45,7 +45,7 @@ pub(crate) fn failing_copy<'c>(
 ) -> ProveError {
     let columns = permutation_columns(cs);
     let value = |cell: usize| column(columns[cell / n])[cell % n];
-    let name = |cell: usize| format!("{:?}", columns[cell / n]);
+    let name = |cell: usize| columns[cell / n].to_string();
     copies
         .moved()
         .find(|(cell, next)| value(*cell) != value(*next))

@@ -20,7 +20,7 @@ use halo2_proofs::{
     poly::{EvaluationDomain, Rotation},
     transcript::{Transcript, TranscriptWrite},
 };
-use rand::{CryptoRng, RngCore};
+use rand::{CryptoRng, RngCore, rngs::OsRng};
 use rayon::prelude::*;
 use tracing::debug_span;
 
@@ -32,12 +32,12 @@ use crate::{
         queries::ProofQueries,
     },
     gpu::GpuError,
-    keys::{ProvingKey, configure, usable_rows, without_selectors},
+    keys::{ProvingKey, ShapeError, VerifyingKey, configure, usable_rows, without_selectors},
     msm,
     srs::{Srs, SrsError, SrsId},
     synthesis::SynthesisError,
     transcript::KeccakWrite,
-    verify::{VerifyError, check_instances},
+    verify::{VerifyError, check_instances, verify},
 };
 
 /// Why no proof was made.
@@ -57,6 +57,9 @@ pub enum ProveError {
     /// The SRS could not be cut to the key's size.
     #[error(transparent)]
     Srs(#[from] SrsError),
+    /// The circuit is none that this crate can prove here.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// The key was made for another circuit.
     #[error("the key belongs to another circuit than the one to be proved; make the keys again")]
     ForeignKey,
@@ -101,6 +104,18 @@ pub enum ProveError {
         "the proof does not check although every constraint holds; the key is damaged: make it again"
     )]
     Inconsistent,
+    /// The finished proof does not verify, and is not given out.
+    #[error(
+        "the proof does not verify ({why}) and is thrown away: the key or the SRS is damaged or made to mislead; make the \
+         keys again from an SRS that you trust{}",
+        device_hint(processor)
+    )]
+    Rejected {
+        /// What computed the proof.
+        processor: String,
+        /// What the verifier says.
+        why: VerifyError,
+    },
     /// A witness in whole columns does not fit the constraint system.
     #[error(
         "phase {phase} has {expected} advice columns of at most {usable} rows, but {got} were given, or longer ones; \
@@ -128,6 +143,38 @@ pub enum ProveError {
         /// What was committed to.
         what: String,
     },
+}
+
+/// The name of this processor where it proves.
+const CPU: &str = "cpu";
+
+fn device_hint(processor: &str) -> String {
+    match processor {
+        CPU => String::new(),
+        device => format!("; or {device} computes wrongly: prove again, or with --backend cpu"),
+    }
+}
+
+/// The proof, if it verifies: the last step of every prover, so that none gives out another one.
+///
+/// A proof that does not verify can hide less than a valid one, as its commitments are not what they should be.
+///
+/// # Errors
+/// [`ProveError::Rejected`].
+pub(crate) fn checked(
+    vk: &VerifyingKey,
+    instances: &[Vec<Fr>],
+    proof: Vec<u8>,
+    processor: &str,
+) -> Result<Vec<u8>, ProveError> {
+    let _span = debug_span!("verify").entered();
+    match verify(vk, instances, &proof) {
+        Ok(()) => Ok(proof),
+        Err(why) => Err(ProveError::Rejected {
+            processor: processor.to_owned(),
+            why,
+        }),
+    }
 }
 
 /// What a prover may do without.
@@ -197,8 +244,11 @@ pub fn prove_with<C: Circuit<Fr>>(
         });
     }
     let srs = srs.downsize(k)?;
+    // Verifying the proof tests the powers, by the random polynomial. That one is committed to in powers here, so it does
+    // not test the Lagrange basis in rows where all columns are zero.
+    srs.check_lagrange(OsRng)?;
     check_instances(vk, instances).map_err(ProveError::Instances)?;
-    let (own_cs, config) = configure::<C>(circuit.params());
+    let (own_cs, config) = configure::<C>(circuit.params())?;
     // The key's digest is made of this text too.
     if format!("{:?}", without_selectors(own_cs).pinned()) != format!("{:?}", cs.pinned()) {
         return Err(ProveError::ForeignKey);
@@ -320,7 +370,7 @@ pub fn prove_with<C: Circuit<Fr>>(
     }
     drop(span);
 
-    let _span = debug_span!("opening").entered();
+    let span = debug_span!("opening").entered();
     let opening = |query: &Query| Opening {
         polynomial: Opened::Column(query.source),
         point: domain.rotate_omega(x, Rotation(query.rotation)),
@@ -347,7 +397,8 @@ pub fn prove_with<C: Circuit<Fr>>(
         commit: &|polynomial| msm::commit(polynomial, srs.g()).to_affine(),
     };
     opening::open(&openings, &arithmetic, &mut transcript)?;
-    Ok(transcript.into_proof())
+    drop(span);
+    checked(vk, instances, transcript.into_proof(), CPU)
 }
 
 /// A polynomial that a proof opens.

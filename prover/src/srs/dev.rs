@@ -1,5 +1,7 @@
 //! The development SRS, whose secret everybody knows.
 
+use std::sync::OnceLock;
+
 use ff::{BatchInvert, Field, FromUniformBytes, PrimeField};
 use group::{Curve, Group, prime::PrimeCurveAffine};
 use halo2_proofs::halo2curves::bn256::{Fr, G1, G1Affine, G2Affine};
@@ -49,9 +51,10 @@ impl Srs {
     }
 }
 
-/// Whether an SRS with this point is the development SRS.
-pub(super) fn is_dev(s_g2: &G2Affine) -> bool {
-    *s_g2 == (G2Affine::generator() * dev_secret()).to_affine()
+/// Whether an SRS with this point is the development SRS, whatever its file says.
+pub(crate) fn is_dev(s_g2: &G2Affine) -> bool {
+    static DEV: OnceLock<G2Affine> = OnceLock::new();
+    *s_g2 == *DEV.get_or_init(|| (G2Affine::generator() * dev_secret()).to_affine())
 }
 
 fn dev_secret() -> Fr {

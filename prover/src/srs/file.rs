@@ -23,6 +23,7 @@ use crate::{
     artifact::{self, ArtifactError, Flags, Kind},
     bytes::{PayloadError, Reader, point_or_identity, push_g2, push_u32, put_point},
     mapped::Mapped,
+    output::OutputError,
     transcript::POINT_BYTES,
 };
 
@@ -61,24 +62,19 @@ impl Srs {
         bytes
     }
 
-    /// Reads the payload of an SRS file: every hash is checked, and every point to be on its curve.
+    /// Reads the payload of an SRS file: every hash is checked, and every point to be on its curve and not the identity.
     ///
     /// # Errors
     /// [`SrsError`] for malformed bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SrsError> {
-        let file = Payload::parse(bytes)?;
-        let (g, g_lagrange) = (
-            file.points(MONOMIAL, file.k)?,
-            file.points(LAGRANGE, file.k)?,
-        );
-        Self::from_parts(file.k, g, Some(g_lagrange), file.s_g2, file.insecure)
+        Payload::parse(bytes)?.srs()
     }
 
-    /// Writes the SRS to a file.
+    /// Writes the SRS to a file; the file's size.
     ///
     /// # Errors
-    /// [`ArtifactError::Io`].
-    pub fn save(&self, path: &Path) -> Result<(), ArtifactError> {
+    /// [`OutputError`].
+    pub fn save(&self, path: &Path) -> Result<u64, OutputError> {
         artifact::write(
             path,
             Kind::Srs,
@@ -94,7 +90,7 @@ impl Srs {
     /// # Errors
     /// [`SrsError`] for a missing, foreign or malformed file.
     pub fn load(path: &Path) -> Result<Self, SrsError> {
-        with_payload(path, Self::from_bytes)
+        with_payload(path, |file| file.srs())
     }
 
     /// Reads what `2^k` rows need of an SRS file, which may be for more: as [`load`](Self::load), then
@@ -103,10 +99,9 @@ impl Srs {
     /// # Errors
     /// As those two.
     pub fn load_for(path: &Path, k: u32) -> Result<Self, SrsError> {
-        with_payload(path, |bytes| {
-            let file = Payload::parse(bytes)?;
+        with_payload(path, |file| {
             if k == file.k {
-                return Self::from_bytes(bytes);
+                return file.srs();
             }
             if k > file.k {
                 return Err(SrsError::TooSmall {
@@ -126,18 +121,18 @@ impl Srs {
 /// field of the header is compared with something else.
 fn with_payload(
     path: &Path,
-    read: impl FnOnce(&[u8]) -> Result<Srs, SrsError>,
+    read: impl FnOnce(&Payload<'_>) -> Result<Srs, SrsError>,
 ) -> Result<Srs, SrsError> {
     let bytes = Mapped::open(path).map_err(|why| ArtifactError::unreadable(path, why))?;
     let (flags, payload) = artifact::unhashed_payload(&bytes, Kind::Srs, path)?;
-    let srs = read(payload)?;
-    if flags.insecure != srs.insecure {
+    let file = Payload::parse(payload)?;
+    if flags.insecure != file.insecure {
         return Err(ArtifactError::DamagedHeader {
             path: path.to_owned(),
         }
         .into());
     }
-    Ok(srs)
+    read(&file)
 }
 
 /// A payload whose head and length are right.
@@ -158,7 +153,7 @@ impl<'a> Payload<'a> {
         if !(1..=MAX_K).contains(&k) {
             return Err(SrsError::KOutOfRange { k });
         }
-        let insecure = reader.bool("the flag of insecurity")?;
+        let insecure = reader.bool("flag of insecurity")?;
         let s_g2 = reader.g2("s·G2")?;
         let chunks = (1usize << k).div_ceil(CHUNK_POINTS);
         let hashes = reader.take(2 * chunks * HASH_BYTES, "the hashes of the points")?;
@@ -180,6 +175,13 @@ impl<'a> Payload<'a> {
             points,
             offset,
         })
+    }
+
+    /// All of it.
+    fn srs(&self) -> Result<Srs, SrsError> {
+        let g = self.points(MONOMIAL, self.k)?;
+        let g_lagrange = self.points(LAGRANGE, self.k)?;
+        Srs::from_parts(self.k, g, Some(g_lagrange), self.s_g2, self.insecure)
     }
 
     /// The first `2^k` points of a basis; the chunks that hold them are checked.

@@ -25,6 +25,7 @@ mod tests;
 use std::{borrow::Cow, sync::OnceLock};
 
 use ff::{Field, PrimeField};
+use group::prime::PrimeCurveAffine;
 use halo2_proofs::{
     halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine},
     poly::kzg::commitment::ParamsKZG,
@@ -38,6 +39,7 @@ use crate::{
     bytes::{PayloadError, push_g2},
 };
 
+pub(crate) use dev::is_dev;
 pub use import::{ImportError, Imported, import};
 
 /// The largest `k` with a domain of size `2^k` in the scalar field.
@@ -150,6 +152,20 @@ pub enum SrsError {
         /// The exponent.
         index: usize,
     },
+    /// A point is the identity, so what it is multiplied by has no part in a commitment.
+    ///
+    /// In the Lagrange basis of a consistent SRS that is so if and only if the secret is in the evaluation domain; then
+    /// a commitment is to one cell, and no blinding value hides it.
+    #[error(
+        "point {index} of the {basis} is the identity: proofs under this SRS would give away private values; get one \
+         from a trusted source"
+    )]
+    Identity {
+        /// Which basis.
+        basis: &'static str,
+        /// The first such point.
+        index: usize,
+    },
     /// The points are not an SRS.
     #[error("the points are not a consistent SRS ({what}); get it from a trusted source again")]
     Inconsistent {
@@ -162,11 +178,12 @@ impl Srs {
     /// An SRS from its points; the Lagrange basis is computed if it is not given (some minutes at
     /// `k = 20`).
     ///
-    /// Trusts the points; for some of doubtful origin call [`check`](Self::check).
+    /// Trusts the points to be on the curve and consistent; for some of doubtful origin call [`check`](Self::check).
+    /// The SRS is insecure if `insecure` says so, or if `s_g2` is that of the development SRS.
     ///
     /// # Errors
-    /// [`SrsError::KOutOfRange`], [`SrsError::WrongLength`], or [`SrsError::Inconsistent`] if `g[0]` is
-    /// not the standard generator.
+    /// [`SrsError::KOutOfRange`], [`SrsError::WrongLength`], [`SrsError::Inconsistent`] if `g[0]` is
+    /// not the standard generator, or [`SrsError::Identity`] for the identity in either basis.
     pub fn from_parts(
         k: u32,
         g: Vec<G1Affine>,
@@ -190,14 +207,16 @@ impl Srs {
                 what: "g[0] is not the generator of G1",
             });
         }
+        refuse_identity("powers", &g)?;
         let g_lagrange = g_lagrange.unwrap_or_else(|| lagrange::from_powers(k, &g, |_| {}));
+        refuse_identity("Lagrange basis", &g_lagrange)?;
         Ok(Self {
             k,
             g,
             g_lagrange,
             g2: G2Affine::generator(),
             s_g2,
-            insecure,
+            insecure: insecure || dev::is_dev(&s_g2),
         })
     }
 
@@ -288,6 +307,11 @@ impl Srs {
             self.s_g2,
         )
     }
+}
+
+fn refuse_identity(basis: &'static str, points: &[G1Affine]) -> Result<(), SrsError> {
+    let identity = points.iter().position(|p| bool::from(p.is_identity()));
+    identity.map_or(Ok(()), |index| Err(SrsError::Identity { basis, index }))
 }
 
 /// halo2's parameters from parts. Its constructor is a method, so it takes throw-away parameters.

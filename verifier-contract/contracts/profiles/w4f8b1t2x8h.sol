@@ -300,7 +300,8 @@ contract TensorSealVerifier_w4f8b1t2x8h {
     /// @notice The words at this offset of the calldata are no point: a coordinate is not below the
     /// modulus, or the equation fails. The point at infinity has no encoding here.
     error PointNotOnCurve(uint256 offset);
-    /// @notice A precompile refused its input: the key holds a wrong point.
+    /// @notice A precompile refused its input, as where the key holds a wrong point; or too little gas was given; or the
+    /// chain lacks the precompile.
     error PrecompileFailed(uint256 precompile);
     /// @notice The proof is well-formed and wrong.
     error PairingFailed();
@@ -712,6 +713,7 @@ contract TensorSealVerifier_w4f8b1t2x8h {
             mstore(add(MODEXP, 0x80), sub(r, 2))
             mstore(add(MODEXP, 0xa0), r)
             let ok := staticcall(gas(), 0x05, MODEXP, 0xc0, MODEXP, 0x20)
+            ok := and(eq(returndatasize(), 0x20), ok)
             acc := mload(MODEXP)
             if iszero(and(ok, gt(acc, 0))) {
                 mstore(0x00, 0x00a48593) // PrecompileFailed
@@ -1029,8 +1031,9 @@ contract TensorSealVerifier_w4f8b1t2x8h {
                 mcopy(product, ptr, 0x40)
                 mstore(add(sum, 0x80), s)
                 let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
-                ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
-                if iszero(ok) {
+                ok := and(eq(returndatasize(), 0x40), ok)
+                ok := and(ok, staticcall(gas(), 0x06, sum, 0x80, sum, 0x40))
+                if iszero(and(eq(returndatasize(), 0x40), ok)) {
                     mstore(0x00, 0x00a48593) // PrecompileFailed
                     mstore(0x20, 0x07)
                     revert(0x1c, 0x24)
@@ -1341,8 +1344,9 @@ contract TensorSealVerifier_w4f8b1t2x8h {
                 mcopy(product, ptr, 0x40)
                 mstore(add(sum, 0x80), s)
                 let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
-                ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
-                if iszero(ok) {
+                ok := and(eq(returndatasize(), 0x40), ok)
+                ok := and(ok, staticcall(gas(), 0x06, sum, 0x80, sum, 0x40))
+                if iszero(and(eq(returndatasize(), 0x40), ok)) {
                     mstore(0x00, 0x00a48593) // PrecompileFailed
                     mstore(0x20, 0x07)
                     revert(0x1c, 0x24)
@@ -1368,7 +1372,8 @@ contract TensorSealVerifier_w4f8b1t2x8h {
             mstore(add(PAIRING, 0xc0), mload(RIGHT))
             mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(RIGHT, 0x20))), Q))
             mcopy(add(PAIRING, 0x100), KEY_G2, 0x80)
-            if iszero(staticcall(gas(), 0x08, PAIRING, 0x180, 0x00, 0x20)) {
+            let ok := staticcall(gas(), 0x08, PAIRING, 0x180, 0x00, 0x20)
+            if iszero(and(eq(returndatasize(), 0x20), ok)) {
                 mstore(0x00, 0x00a48593) // PrecompileFailed
                 mstore(0x20, 0x08)
                 revert(0x1c, 0x24)

@@ -8,7 +8,7 @@ use alloy::{
     signers::local::{LocalSigner, PrivateKeySigner},
 };
 
-use super::ChainError;
+use super::{ChainError, keystore};
 
 /// An account that signs transactions. Its key comes from an environment variable, a file or a keystore, never
 /// from an argument, and `Debug` does not show it.
@@ -44,23 +44,24 @@ impl Account {
             path: path.to_owned(),
             reason,
         };
-        let text = std::fs::read_to_string(path).map_err(|e| refused(e.to_string()))?;
+        let text = keystore::read_short(path).map_err(|e| refused(e.to_string()))?;
         let key = text.trim().parse();
         key.map(Self)
             .map_err(|_| refused("no 64 hex digits".to_owned()))
     }
 
-    /// The account in an encrypted keystore (Web3 secret storage, as geth and Foundry write it).
+    /// The account in an encrypted keystore (Web3 secret storage version 3, as geth and Foundry write it). Deriving its key
+    /// may take 512 MiB, and some ten times as long as geth's standard parameters do.
     ///
     /// # Errors
-    /// [`ChainError::Keystore`] where it cannot be read, or the password is another.
+    /// [`ChainError::Keystore`] where it cannot be read, asks for more than that, or the password is another.
     pub fn from_keystore(path: &Path, password: &str) -> Result<Self, ChainError> {
         let refused = |reason: String| ChainError::Keystore {
             path: path.to_owned(),
             reason,
         };
-        // A missing file has a clearer error here than in the keystore's reader.
-        std::fs::metadata(path).map_err(|e| refused(e.to_string()))?;
+        let text = keystore::read_short(path).map_err(|e| refused(e.to_string()))?;
+        keystore::check(&text).map_err(refused)?;
         LocalSigner::decrypt_keystore(path, password)
             .map(Self)
             .map_err(|e| refused(e.to_string()))
@@ -120,10 +121,57 @@ mod tests {
             format_address(account.address()),
             "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
         );
+        // What the library would panic on, abort on or work on for hours; all with the same ending.
+        let text = include_str!("../../tests/fixtures/keystore.json");
+        let hostile = [
+            (r#""dklen":32"#, r#""dklen":1"#),
+            (r#""dklen":32"#, r#""dklen":0"#),
+            (r#""dklen":32"#, r#""dklen":255"#),
+            ("07b5163e159e17cef2bd88abfb6a583a", "07b5"),
+            ("07b5163e159e17cef2bd88abfb6a583a", ""),
+            ("07b5163e159e17cef2bd88abfb6a583a", "zz"),
+            (r#""n":8192"#, r#""n":1073741824"#),
+            (r#""n":8192"#, r#""n":4294967295"#),
+            (r#""n":8192"#, r#""n":0"#),
+            (r#""n":8192"#, r#""n":1"#),
+            (r#""r":8"#, r#""r":4294967295"#),
+            (r#""r":8"#, r#""r":0"#),
+            (r#""p":1"#, r#""p":1000000"#),
+            (r#""p":1"#, r#""p":0"#),
+            (r#""p":1"#, r#""p":1,"c":4294967295,"prf":"hmac-sha256""#),
+            (
+                r#""n":8192,"p":1,"r":8"#,
+                r#""c":4294967295,"prf":"hmac-sha256""#,
+            ),
+            ("aes-128-ctr", "aes-128-cbc"),
+            ("\"scrypt\"", "\"pbkdf2\""),
+            ("\"version\":3", "\"version\":1"),
+        ];
+        for (from, to) in hostile {
+            assert!(text.contains(from), "{from}");
+            std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+            let refused = Account::from_keystore(&path, "seal").unwrap_err();
+            let reason = refused.to_string();
+            assert!(matches!(refused, ChainError::Keystore { .. }), "{reason}");
+            assert!(
+                !reason.contains("Mac"),
+                "not refused before it is opened: {to}"
+            );
+        }
+        std::fs::write(&path, text).unwrap();
         std::fs::write(folder.path().join("none"), "{}").unwrap();
-        for (file, password) in [("keystore", "other"), ("none", "seal"), ("missing", "seal")] {
+        std::fs::write(folder.path().join("long"), vec![b' '; 1 << 20]).unwrap();
+        for (file, password) in [
+            ("keystore", "other"),
+            ("none", "seal"),
+            ("long", "seal"),
+            ("missing", "seal"),
+            ("/dev/zero", "seal"),
+        ] {
             let refused = Account::from_keystore(&folder.path().join(file), password).unwrap_err();
             assert!(matches!(refused, ChainError::Keystore { .. }), "{refused}");
         }
+        let endless = Account::from_file(Path::new("/dev/zero")).unwrap_err();
+        assert!(matches!(endless, ChainError::AccountFile { .. }));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::{fees::GasPrice, transport::BadReply};
 use crate::revert::Refusal;
 
 /// Why something did not happen on the chain.
@@ -31,6 +32,15 @@ pub enum ChainError {
         /// What it said.
         reason: String,
     },
+    /// The endpoint's reply cannot be used.
+    #[error("the RPC endpoint {endpoint} gave no usable reply: {fault}; check the URL")]
+    Reply {
+        /// Scheme, host and port.
+        endpoint: String,
+        /// What is wrong with it.
+        #[source]
+        fault: BadReply,
+    },
     /// The endpoint serves another chain.
     #[error(
         "the RPC endpoint {endpoint} serves chain {found}, not {expected}; check the URL or the chain id"
@@ -43,6 +53,36 @@ pub enum ChainError {
         /// The chain there is.
         found: u64,
     },
+    /// Nobody has said which chain is meant, and something was to be sent.
+    #[error(
+        "the RPC endpoint {endpoint} says that it serves chain {found}; nothing is sent before you say that this is the chain you mean"
+    )]
+    UnconfirmedChain {
+        /// Scheme, host and port.
+        endpoint: String,
+        /// The chain that the endpoint says it serves.
+        found: u64,
+    },
+    /// The endpoint's estimate is more gas than a transaction may take.
+    #[error(
+        "the endpoint estimates {gas} gas, and a transaction may take {limit} (EIP-7825); send fewer proofs at once, or ask another endpoint"
+    )]
+    GasTooHigh {
+        /// The estimate.
+        gas: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The endpoint asks for a price of gas above the limit.
+    #[error(
+        "the endpoint asks for {asked} a unit of gas, and {allowed} is allowed; wait for less, or if the chain is that dear, allow more"
+    )]
+    FeeTooHigh {
+        /// What it asks for.
+        asked: GasPrice,
+        /// The limit.
+        allowed: GasPrice,
+    },
     /// The contract reverted.
     #[error("refused by the contract: {0}")]
     Refused(#[source] Refusal),
@@ -51,6 +91,14 @@ pub enum ChainError {
         "there is no contract at {address} on this chain; deploy it first, or check the network"
     )]
     NoCode {
+        /// The address.
+        address: String,
+    },
+    /// Another contract stands at the address than should.
+    #[error(
+        "the code at {address} is not the contract's: the endpoint does not tell the truth, the chain has been reorganized, or it creates contracts in ways of its own"
+    )]
+    OtherCode {
         /// The address.
         address: String,
     },
@@ -80,9 +128,9 @@ pub enum ChainError {
         /// Gas it used.
         gas: u64,
     },
-    /// A transaction was sent and not mined in time.
+    /// A transaction was sent and not mined, or not confirmed, in time.
     #[error(
-        "transaction {hash} was sent and is not mined after {seconds} s; look for it before sending it again"
+        "transaction {hash} was sent and is not confirmed after {seconds} s; look for it before sending it again"
     )]
     NotMined {
         /// Its hash.

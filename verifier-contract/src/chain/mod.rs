@@ -6,37 +6,52 @@
 //! |---|---|
 //! | `account` | signing keys, from environment, file or keystore |
 //! | [`create2`] | deterministic addresses |
+//! | `fees` | limits of gas and its price |
+//! | `keystore` | checks a keystore before it is opened |
 //! | `transactions` | estimates, signs, sends, waits; deploys |
+//! | `transport` | HTTP with limits |
+//!
+//! The endpoint is not trusted with money: what is sent is signed for a chain that the caller has named, with gas up to
+//! 2^24 (EIP-7825) at a price up to [`DEFAULT_MAX_FEE`] or the caller's own. It is trusted to tell what stands on the chain.
+//! A reply may have [`MAX_REPLY`] bytes, and is not followed elsewhere.
 //!
 //! What fails for a passing reason (no connection, HTTP 429 and 5xx, rate limits) is asked again, with growing
 //! pauses, [`ATTEMPTS`] times in all. A transaction is signed once, so that sending it again cannot do it twice.
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZeroU32, time::Duration};
 
 use alloy::{
     network::TransactionBuilder,
     primitives::{Address, Bytes},
     providers::{DynProvider, Provider, ProviderBuilder},
-    rpc::types::TransactionRequest,
+    rpc::{client::RpcClient, types::TransactionRequest},
     transports::{RpcError, TransportErrorKind},
 };
 use tokio::runtime::Runtime;
 
 use crate::revert::Refusal;
+use transport::Transport;
 
 mod account;
 pub mod create2;
 mod error;
+mod fees;
+mod keystore;
 mod transactions;
+mod transport;
 
 pub use account::{Account, format_address, parse_address};
 pub use error::ChainError;
+pub use fees::{BadGasPrice, DEFAULT_MAX_FEE, GasPrice};
 pub use transactions::{Deployed, Estimate, Receipt};
+pub use transport::{BadReply, MAX_REPLY};
 
 /// How long one request may take, all attempts together.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a request is made that fails for a passing reason.
 pub const ATTEMPTS: u32 = 4;
+/// What is repeated of the text of an endpoint's error, in characters.
+const MAX_REASON: usize = 300;
 /// The pause after the first attempt; it doubles from one to the next.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -47,6 +62,10 @@ pub struct Chain {
     endpoint: String,
     account: Option<Account>,
     chain_id: u64,
+    /// The caller has named the chain, and it is the one there is.
+    confirmed: bool,
+    max_fee: GasPrice,
+    confirmations: NonZeroU32,
 }
 
 impl fmt::Debug for Chain {
@@ -79,10 +98,14 @@ impl Chain {
             .map_err(|e| ChainError::Runtime {
                 reason: e.to_string(),
             })?;
+        let transport = Transport::new(url, REQUEST_TIMEOUT).map_err(|e| ChainError::Runtime {
+            reason: innermost(&e.without_url()),
+        })?;
         // The provider starts tasks, so it needs the runtime around it. It fills nothing in and signs nothing:
         // `transactions` does.
         let entered = runtime.enter();
-        let provider = ProviderBuilder::default().connect_http(url).erased();
+        let client = RpcClient::new(transport, false);
+        let provider = ProviderBuilder::default().connect_client(client).erased();
         drop(entered);
         let mut chain = Self {
             runtime,
@@ -90,17 +113,35 @@ impl Chain {
             endpoint,
             account,
             chain_id: 0,
+            confirmed: false,
+            max_fee: DEFAULT_MAX_FEE,
+            confirmations: NonZeroU32::MIN,
         };
         chain.chain_id = chain.request(|p| p.get_chain_id())?;
         Ok(chain)
     }
 
-    /// Makes sure that the endpoint serves the chain that is meant.
+    /// The highest price of gas that is signed, instead of [`DEFAULT_MAX_FEE`].
+    #[must_use]
+    pub fn with_max_fee(mut self, max_fee: GasPrice) -> Self {
+        self.max_fee = max_fee;
+        self
+    }
+
+    /// How many blocks confirm a transaction, its own counted, instead of that one alone.
+    #[must_use]
+    pub fn with_confirmations(mut self, confirmations: NonZeroU32) -> Self {
+        self.confirmations = confirmations;
+        self
+    }
+
+    /// Makes sure that the endpoint serves the chain that is meant. Nothing is sent before.
     ///
     /// # Errors
     /// [`ChainError::WrongChain`] where it does not.
-    pub fn require_id(&self, expected: u64) -> Result<(), ChainError> {
+    pub fn require_id(&mut self, expected: u64) -> Result<(), ChainError> {
         if self.chain_id == expected {
+            self.confirmed = true;
             return Ok(());
         }
         Err(ChainError::WrongChain {
@@ -166,28 +207,38 @@ impl Chain {
             }
             return ChainError::Rpc {
                 endpoint: self.endpoint.clone(),
-                reason: format!("{} (code {})", response.message, response.code),
+                reason: format!("{} (code {})", shorten(&response.message), response.code),
             };
         }
         let endpoint = self.endpoint.clone();
-        if let RpcError::Transport(kind) = error
-            && let Some(http) = kind.as_http_error()
-        {
-            return ChainError::Unreachable {
+        match error {
+            RpcError::Transport(TransportErrorKind::NonRetryable(fault)) => {
+                match fault.downcast_ref::<BadReply>() {
+                    Some(fault) => ChainError::Reply {
+                        endpoint,
+                        fault: fault.clone(),
+                    },
+                    None => self.bad_content(fault.to_string()),
+                }
+            }
+            RpcError::Transport(kind) => ChainError::Unreachable {
                 endpoint,
-                reason: format!("HTTP status {}", http.status),
-            };
+                reason: match kind.as_http_error() {
+                    Some(http) => format!("HTTP status {}", http.status),
+                    None => innermost(kind),
+                },
+            },
+            other => self.bad_content(innermost(other)),
         }
-        // The outer errors repeat the whole URL; the innermost says what happened.
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        let reason = cause.to_string();
-        if error.is_transport_error() {
-            ChainError::Unreachable { endpoint, reason }
-        } else {
-            ChainError::Rpc { endpoint, reason }
+    }
+
+    /// A reply that is well-formed and wrong.
+    fn bad_content(&self, reason: String) -> ChainError {
+        ChainError::Reply {
+            endpoint: self.endpoint.clone(),
+            fault: BadReply::Content {
+                reason: shorten(&reason),
+            },
         }
     }
 
@@ -230,7 +281,7 @@ impl Chain {
         }
         Err(ChainError::Output {
             address,
-            output: hex::encode(&output),
+            output: shorten(&hex::encode(&output)),
         })
     }
 
@@ -261,6 +312,23 @@ fn transient(error: &RpcError<TransportErrorKind>) -> bool {
     }
 }
 
+/// The innermost cause: the outer errors repeat the whole URL.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    shorten(&cause.to_string())
+}
+
+/// The beginning of a text that may be as long as a reply.
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(MAX_REASON) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Scheme, host and port of a URL: user, path and query can hold secrets.
 fn endpoint(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
@@ -274,126 +342,4 @@ fn endpoint(url: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        io::{Read, Write},
-        net::TcpListener,
-        thread::JoinHandle,
-    };
-
-    use super::*;
-
-    /// What the test's server does with one connection.
-    #[derive(Clone, Copy)]
-    enum Reply {
-        /// Closes it.
-        HangUp,
-        /// An HTTP status without a body.
-        Status(u16),
-        /// A JSON-RPC error.
-        Error(i32, &'static str),
-        /// The chain id 7.
-        ChainId,
-    }
-
-    /// Answers as many connections as there are replies, then ends.
-    fn serve(replies: Vec<Reply>) -> (String, JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/secret", listener.local_addr().unwrap());
-        let thread = std::thread::spawn(move || {
-            for reply in replies {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut request = Vec::new();
-                let mut buffer = [0; 1024];
-                // The request's JSON ends with the outermost brace.
-                while !request.ends_with(b"}") {
-                    let read = stream.read(&mut buffer).unwrap();
-                    request.extend_from_slice(&buffer[..read]);
-                }
-                let (status, body) = match reply {
-                    Reply::HangUp => continue,
-                    Reply::Status(status) => (status, String::new()),
-                    Reply::Error(code, message) => (
-                        200,
-                        format!(
-                            r#"{{"jsonrpc":"2.0","id":0,"error":{{"code":{code},"message":"{message}"}}}}"#
-                        ),
-                    ),
-                    Reply::ChainId => (200, r#"{"jsonrpc":"2.0","id":0,"result":"0x7"}"#.into()),
-                };
-                let head = format!(
-                    "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-                    body.len()
-                );
-                stream.write_all((head + &body).as_bytes()).unwrap();
-            }
-        });
-        (url, thread)
-    }
-
-    #[test]
-    fn what_passes_is_asked_again() {
-        use Reply::{ChainId, Error, HangUp, Status};
-        for replies in [
-            vec![HangUp, Status(503), Status(429), ChainId],
-            vec![Error(-32005, "rate limit"), ChainId],
-        ] {
-            let (url, server) = serve(replies);
-            let chain = Chain::connect(&url, None).unwrap();
-            server.join().unwrap();
-            assert_eq!(chain.chain_id(), 7);
-            chain.require_id(7).unwrap();
-            let wrong = chain.require_id(8).unwrap_err();
-            assert!(matches!(
-                wrong,
-                ChainError::WrongChain {
-                    expected: 8,
-                    found: 7,
-                    ..
-                }
-            ));
-        }
-    }
-
-    #[test]
-    fn what_stays_ends() {
-        let (url, server) = serve(vec![Reply::Status(503); ATTEMPTS as usize]);
-        let error = Chain::connect(&url, None).map(|_| ()).unwrap_err();
-        server.join().unwrap();
-        assert!(matches!(error, ChainError::Unreachable { .. }), "{error}");
-        assert!(error.to_string().contains("503"), "{error}");
-        // One answer only: these are not asked again.
-        for reply in [Reply::Status(401), Reply::Error(-32601, "no such method")] {
-            let (url, server) = serve(vec![reply]);
-            let error = Chain::connect(&url, None).map(|_| ()).unwrap_err();
-            server.join().unwrap();
-            assert!(!error.to_string().contains("secret"), "{error}");
-        }
-    }
-
-    #[test]
-    fn endpoints_hold_no_secret() {
-        assert_eq!(
-            endpoint("https://user:pw@host:1/v3/key?x=y"),
-            "https://host:1"
-        );
-        assert_eq!(endpoint("host/key"), "host");
-    }
-
-    #[test]
-    fn urls_that_are_none_are_refused() {
-        for url in ["", "localhost", "ftp://host", "http://", "ws://host"] {
-            let error = Chain::connect(url, None).map(|_| ()).unwrap_err();
-            assert!(matches!(error, ChainError::Url { .. }), "{url}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_closed_port_is_unreachable() {
-        let error = Chain::connect("http://127.0.0.1:9/secret", None)
-            .map(|_| ())
-            .unwrap_err();
-        assert!(matches!(error, ChainError::Unreachable { .. }), "{error}");
-        assert!(!error.to_string().contains("secret"), "{error}");
-    }
-}
+mod tests;

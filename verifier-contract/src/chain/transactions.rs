@@ -5,16 +5,17 @@ use std::time::{Duration, Instant};
 use alloy::{
     eips::eip2718::Encodable2718,
     network::{NetworkTransactionBuilder, TransactionBuilder},
-    primitives::{Address, Bytes},
-    providers::Provider,
+    primitives::{Address, Bytes, TxHash},
+    providers::{Provider, utils::Eip1559Estimator},
     rpc::types::TransactionRequest,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Chain, ChainError, call, create2, format_address};
+use super::{Chain, ChainError, call, create2, fees, format_address};
 
-/// How long a sent transaction may take to be mined.
+/// How long a sent transaction may take to be mined, and each further block that it waits for.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(180);
+const BLOCK_TIMEOUT: Duration = Duration::from_secs(30);
 /// The pause before the first look for a receipt, and the longest; it doubles from one to the next.
 const RECEIPT_PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(4)];
 
@@ -52,8 +53,6 @@ pub struct Receipt {
 pub struct Deployed {
     /// Its address.
     pub address: [u8; 20],
-    /// Length of its code.
-    pub code_bytes: usize,
     /// The deploying transaction; none where the contract was there already.
     pub receipt: Option<Receipt>,
 }
@@ -83,7 +82,7 @@ impl Chain {
         let output = self.request(|p| p.call(request.clone()))?;
         Ok(Estimate {
             output: output.to_vec(),
-            gas: self.request(|p| p.estimate_gas(request.clone()))?,
+            gas: fees::check_gas(self.request(|p| p.estimate_gas(request.clone()))?)?,
             gas_price: saturating(self.request(|p| p.get_gas_price())?),
         })
     }
@@ -91,56 +90,71 @@ impl Chain {
     /// Sends a call as a transaction and waits for it.
     ///
     /// # Errors
-    /// [`ChainError`] where there is no account, or the transaction would fail or does.
+    /// [`ChainError`] where there is no account, nobody has confirmed the chain ([`require_id`](Self::require_id)), gas or
+    /// fees are above their limits, or the transaction would fail or does.
     pub fn send(&self, to: [u8; 20], calldata: &[u8]) -> Result<Receipt, ChainError> {
         self.send_request(call(to, calldata))
     }
 
-    /// Deploys a contract at [`create2::address`], where it is not there already.
+    /// Deploys a contract at [`create2::address`], where it is not there already. Its code there is then `code`.
     ///
     /// # Errors
-    /// [`ChainError::NoProxy`] on a chain without the deployment proxy; else as for [`send`](Self::send).
-    pub fn deploy(&self, initcode: &[u8]) -> Result<Deployed, ChainError> {
+    /// [`ChainError::NoProxy`] on a chain without the deployment proxy, [`ChainError::OtherCode`]; else as for
+    /// [`send`](Self::send).
+    pub fn deploy(&self, initcode: &[u8], code: &[u8]) -> Result<Deployed, ChainError> {
         let address = create2::address(initcode);
-        let code_bytes = self.code(address)?.len();
-        if code_bytes > 0 {
-            // Nothing else can stand there: the address is the hash of this creation code.
+        if !self.code(address)?.is_empty() {
+            self.require_code(address, code)?;
             return Ok(Deployed {
                 address,
-                code_bytes,
                 receipt: None,
             });
         }
         self.require_proxy()?;
         let receipt = self.send(create2::PROXY, &create2::calldata(initcode))?;
-        self.deployed(address, receipt)
+        self.deployed(address, code, receipt)
     }
 
     /// Deploys a contract by a plain creating transaction, at an address that depends on the account.
     ///
     /// # Errors
-    /// As for [`send`](Self::send).
-    pub fn deploy_plainly(&self, initcode: &[u8]) -> Result<Deployed, ChainError> {
+    /// [`ChainError::OtherCode`]; else as for [`send`](Self::send).
+    pub fn deploy_plainly(&self, initcode: &[u8], code: &[u8]) -> Result<Deployed, ChainError> {
         let receipt = self.send_request(creation(initcode))?;
         let created = receipt.created.as_deref().map(super::parse_address);
-        let address = created.transpose()?.ok_or_else(|| ChainError::Rpc {
-            endpoint: self.endpoint.clone(),
-            reason: "the receipt names no created contract".to_owned(),
-        })?;
-        self.deployed(address, receipt)
+        let address = created
+            .transpose()?
+            .ok_or_else(|| self.bad_content("the receipt names no created contract".to_owned()))?;
+        self.deployed(address, code, receipt)
     }
 
-    fn deployed(&self, address: [u8; 20], receipt: Receipt) -> Result<Deployed, ChainError> {
-        let code_bytes = self.code(address)?.len();
-        if code_bytes == 0 {
-            return Err(ChainError::NoCode {
-                address: format_address(address),
-            });
-        }
+    fn deployed(
+        &self,
+        address: [u8; 20],
+        code: &[u8],
+        receipt: Receipt,
+    ) -> Result<Deployed, ChainError> {
+        self.require_code(address, code)?;
         Ok(Deployed {
             address,
-            code_bytes,
             receipt: Some(receipt),
+        })
+    }
+
+    /// Makes sure that a contract's code is what it should be. A proxy has its own, and so has an account that delegates
+    /// to a contract (EIP-7702).
+    ///
+    /// # Errors
+    /// [`ChainError::NoCode`] and [`ChainError::OtherCode`].
+    pub fn require_code(&self, address: [u8; 20], code: &[u8]) -> Result<(), ChainError> {
+        let found = self.code(address)?;
+        if found == code {
+            return Ok(());
+        }
+        let address = format_address(address);
+        Err(match found.is_empty() {
+            true => ChainError::NoCode { address },
+            false => ChainError::OtherCode { address },
         })
     }
 
@@ -156,21 +170,23 @@ impl Chain {
 
     fn send_request(&self, request: TransactionRequest) -> Result<Receipt, ChainError> {
         let account = self.account.as_ref().ok_or(ChainError::NoAccount)?;
+        if !self.confirmed {
+            return Err(ChainError::UnconfirmedChain {
+                endpoint: self.endpoint.clone(),
+                found: self.chain_id,
+            });
+        }
         let from = Address::from(account.address());
         let mut request = request.with_from(from).with_chain_id(self.chain_id);
-        let gas = self.request(|p| p.estimate_gas(request.clone()))?;
-        // What the estimate saw may have changed a little when the transaction is mined.
-        request.set_gas_limit(gas + gas / 10);
+        let gas_limit = fees::gas_limit(self.request(|p| p.estimate_gas(request.clone()))?)?;
+        request.set_gas_limit(gas_limit);
         let nonce = self.request(|p| p.get_transaction_count(from).pending())?;
         request.set_nonce(nonce);
         self.set_fees(&mut request)?;
         let signed = self
             .runtime
             .block_on(request.build(&account.wallet()))
-            .map_err(|e| ChainError::Rpc {
-                endpoint: self.endpoint.clone(),
-                reason: format!("the transaction cannot be signed: {e}"),
-            })?;
+            .map_err(|e| self.bad_content(format!("no transaction can be made of it: {e}")))?;
         let (hash, bytes) = (*signed.tx_hash(), signed.encoded_2718());
         let sent = self.request(|p| {
             let bytes = bytes.clone();
@@ -181,37 +197,51 @@ impl Chain {
             let known = self.request(|p| p.get_transaction_by_hash(hash))?;
             known.ok_or(why)?;
         }
-        self.receipt(hash)
+        self.receipt(hash, gas_limit)
     }
 
     fn set_fees(&self, request: &mut TransactionRequest) -> Result<(), ChainError> {
         let latest = self.request(|p| p.get_block(Default::default()))?;
         if latest.is_some_and(|block| block.header.base_fee_per_gas.is_some()) {
-            let fees = self.request(|p| async move { p.estimate_eip1559_fees().await })?;
-            request.set_max_fee_per_gas(fees.max_fee_per_gas);
+            let estimator = Eip1559Estimator::new(fees::estimate);
+            let fees = self.request(|p| {
+                let estimator = estimator.clone();
+                async move { p.estimate_eip1559_fees_with(estimator).await }
+            })?;
+            let max_fee = fees::check_price(fees.max_fee_per_gas, self.max_fee)?;
+            request.set_max_fee_per_gas(max_fee);
             request.set_max_priority_fee_per_gas(fees.max_priority_fee_per_gas);
         } else {
-            request.set_gas_price(self.request(|p| p.get_gas_price())?);
+            let price = self.request(|p| p.get_gas_price())?;
+            request.set_gas_price(fees::check_price(price, self.max_fee)?);
         }
         Ok(())
     }
 
-    fn receipt(&self, hash: alloy::primitives::TxHash) -> Result<Receipt, ChainError> {
+    /// The receipt of a transaction, once its block and the blocks above it are as many as confirm it. It is asked for anew
+    /// each time, so one that a reorganization has taken back does not count.
+    fn receipt(&self, hash: TxHash, gas_limit: u64) -> Result<Receipt, ChainError> {
         let start = Instant::now();
+        let timeout = RECEIPT_TIMEOUT + BLOCK_TIMEOUT * (self.confirmations.get() - 1);
         let [mut pause, longest] = RECEIPT_PAUSES;
         let receipt = loop {
-            if let Some(receipt) = self.request(|p| p.get_transaction_receipt(hash))? {
+            if let Some(receipt) = self.request(|p| p.get_transaction_receipt(hash))?
+                && self.is_confirmed(receipt.block_number)?
+            {
                 break receipt;
             }
-            if start.elapsed() > RECEIPT_TIMEOUT {
+            if start.elapsed() > timeout {
                 return Err(ChainError::NotMined {
                     hash: hash.to_string(),
-                    seconds: RECEIPT_TIMEOUT.as_secs(),
+                    seconds: timeout.as_secs(),
                 });
             }
             std::thread::sleep(pause);
             pause = longest.min(2 * pause);
         };
+        if receipt.transaction_hash != hash || receipt.gas_used > gas_limit {
+            return Err(self.bad_content("a receipt that is not the transaction's".to_owned()));
+        }
         if !receipt.status() {
             return Err(ChainError::Failed {
                 hash: hash.to_string(),
@@ -228,6 +258,16 @@ impl Chain {
                 .contract_address
                 .map(|a| format_address(a.into_array())),
         })
+    }
+
+    /// Whether enough blocks stand on a block, itself counted.
+    fn is_confirmed(&self, block: Option<u64>) -> Result<bool, ChainError> {
+        let further = u64::from(self.confirmations.get()) - 1;
+        if further == 0 {
+            return Ok(true);
+        }
+        let latest = self.request(|p| p.get_block_number())?;
+        Ok(block.is_some_and(|block| latest.saturating_sub(block) >= further))
     }
 }
 

@@ -219,7 +219,8 @@ mcopy(add(PAIRING, 0x40), KEY_S_G2, 0x80)
 mstore(add(PAIRING, 0xc0), mload(RIGHT))
 mstore(add(PAIRING, 0xe0), mod(sub(Q, mload(add(RIGHT, 0x20))), Q))
 mcopy(add(PAIRING, 0x100), KEY_G2, 0x80)
-if iszero(staticcall(gas(), 0x08, PAIRING, 0x180, 0x00, 0x20)) {{
+let ok := staticcall(gas(), 0x08, PAIRING, 0x180, 0x00, 0x20)
+if iszero(and(eq(returndatasize(), 0x20), ok)) {{
 {}
 }}
 if iszero(eq(mload(0x00), 1)) {{
@@ -283,6 +284,9 @@ fn same_kind(a: Commitment, b: Commitment) -> bool {
 }
 
 /// Yul that adds `s·P` to the sum at `sum`, which two words for the product and one for the scalar follow.
+///
+/// A call to an address without code succeeds and returns nothing. So on a chain that lacks a precompile only the length
+/// of what came back tells that nothing was computed.
 fn add_term() -> String {
     let failed = revert("PrecompileFailed", &["0x07"]);
     format!(
@@ -291,8 +295,9 @@ let product := add(sum, 0x40)
 mcopy(product, ptr, 0x40)
 mstore(add(sum, 0x80), s)
 let ok := staticcall(gas(), 0x07, product, 0x60, product, 0x40)
-ok := and(staticcall(gas(), 0x06, sum, 0x80, sum, 0x40), ok)
-if iszero(ok) {{
+ok := and(eq(returndatasize(), 0x40), ok)
+ok := and(ok, staticcall(gas(), 0x06, sum, 0x80, sum, 0x40))
+if iszero(and(eq(returndatasize(), 0x40), ok)) {{
 {failed}
 }}
 }}"

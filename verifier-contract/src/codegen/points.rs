@@ -144,6 +144,7 @@ mstore(add(MODEXP, 0x60), acc)
 mstore(add(MODEXP, 0x80), sub(r, 2))
 mstore(add(MODEXP, 0xa0), r)
 let ok := staticcall(gas(), 0x05, MODEXP, 0xc0, MODEXP, 0x20)
+ok := and(eq(returndatasize(), 0x20), ok)
 acc := mload(MODEXP)
 if iszero(and(ok, gt(acc, 0))) {{
 {}

@@ -138,7 +138,8 @@ contract {name} {{
     /// @notice The words at this offset of the calldata are no point: a coordinate is not below the
     /// modulus, or the equation fails. The point at infinity has no encoding here.
     error PointNotOnCurve(uint256 offset);
-    /// @notice A precompile refused its input: the key holds a wrong point.
+    /// @notice A precompile refused its input, as where the key holds a wrong point; or too little gas was given; or the
+    /// chain lacks the precompile.
     error PrecompileFailed(uint256 precompile);
     /// @notice The proof is well-formed and wrong.
     error PairingFailed();

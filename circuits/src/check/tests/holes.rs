@@ -10,7 +10,9 @@ use crate::testing::{self, Builder, SIGNED};
 
 /// What is wrong with a circuit of a model.
 fn fault(model: &Model, layout: &Layout) -> String {
-    statement(model, layout).expect_err("it is not the model").what
+    statement(model, layout)
+        .expect_err("it is not the model")
+        .what
 }
 
 /// A mean over windows of one element, padded by `(top, left, bottom, right)`.
@@ -126,7 +128,7 @@ fn public_elements_without_a_place_are_found() {
             let j = (i + 1) % crossed.public.len();
             let (a, b) = (crossed.public[i].element, crossed.public[j].element);
             (crossed.public[i].element, crossed.public[j].element) = (b, a);
-            assert!(statement(&model, &crossed).is_err());
+            assert!(a == b || statement(&model, &crossed).is_err());
         }
     }
 }
@@ -146,7 +148,7 @@ fn limbs_that_share_a_tag_are_found() {
     }
 }
 
-/// An output that is looked up nowhere is bound by its equation alone; so is whatever stands in for it.
+/// With other cells in the rows the weights are not the model's.
 #[test]
 fn hints_are_not_believed() {
     for model in testing::layer_kinds() {
@@ -157,10 +159,17 @@ fn hints_are_not_believed() {
         for pair in held.windows(2) {
             let mut swapped = layout();
             swapped.rows.swap(pair[0], pair[1]);
-            let free = |row: usize| layout().fixed[fixed::SCALE_B].get(row) == Some(&1)
-                && layout().fixed[fixed::SCALE_A].get(row).is_none_or(|s| *s == 0);
-            let both_free = free(pair[0]) && free(pair[1]);
-            assert!(statement(&model, &swapped).is_err() || both_free, "{pair:?}");
+            // Rows of full products and of the constant lane hold no cell that anybody reads.
+            let idle = |row: usize| {
+                let of = |column: usize| layout().fixed[column].get(row).copied().unwrap_or(0);
+                of(fixed::CONSUME) == 0 && of(fixed::INSTANCE) == 0
+            };
+            let both_free = idle(pair[0]) && idle(pair[1]);
+            assert!(
+                statement(&model, &swapped).is_err() || both_free,
+                "{} {pair:?}",
+                model.name
+            );
         }
     }
 }

@@ -54,7 +54,11 @@ impl Value {
 /// The values of a column of halo2 that a rotation reads from the first row of each row of the circuit.
 fn read(column: &[Fr], fold: usize, rows: usize, rotation: Rotation) -> Value {
     let at = |row: usize| column.get(row * fold + rotation.0 as usize);
-    Value::Rows((0..rows).map(|r| at(r).copied().unwrap_or(Fr::ZERO)).collect())
+    Value::Rows(
+        (0..rows)
+            .map(|r| at(r).copied().unwrap_or(Fr::ZERO))
+            .collect(),
+    )
 }
 
 impl<'a> Gates<'a> {

@@ -12,25 +12,44 @@ use crate::circuit::ModelCircuit;
 use crate::layout::{Layout, LayoutError, Shown, Side};
 use crate::model::Model;
 use crate::profile::fixed;
-use crate::witness::Witness;
+use crate::testing::features;
+use crate::witness::{Inference, Witness};
 
-/// The one-word reason of a refusal that may be; none for one that a random model must not meet.
-pub(super) fn reason(error: &LayoutError) -> Option<&'static str> {
-    Some(match error {
-        LayoutError::Bounds(_) => "sums",
-        LayoutError::TableTooLarge { .. } => "table",
-        LayoutError::TooManyRows { .. } => "rows",
+/// Why a random model may be refused: a name, and how the message of an unsupported node begins.
+const UNSUPPORTED: [(&str, &str); 2] = [
+    ("idle input", "is an input that no output depends on"),
+    ("batch", "sums a pooled and a convolved tensor"),
+];
+
+/// The names of all reasons that may be.
+pub(super) const REASONS: [&str; 6] = ["sums", "table", "rows", "weights", "idle input", "batch"];
+
+/// The reason of a refusal.
+///
+/// # Panics
+/// Where a random model must not meet it, or where the model does not have what it is refused for.
+pub(super) fn reason(model: &Model, error: &LayoutError) -> &'static str {
+    let reason = match error {
+        LayoutError::Bounds(_) => Some("sums"),
+        LayoutError::TableTooLarge { .. } => Some("table"),
+        LayoutError::TooManyRows { .. } => Some("rows"),
+        LayoutError::Broken { what, .. } if what.starts_with("weights of one cell") => {
+            Some("weights")
+        }
         LayoutError::Unsupported { what, .. } => {
-            let known = [
-                ("has elements that no layer reads", "unread elements"),
-                ("sums a pooled and a convolved tensor", "batch"),
-            ];
-            known.iter().find(|(start, _)| what.starts_with(start))?.1
+            let known = UNSUPPORTED.iter().find(|known| what.starts_with(known.1));
+            known.map(|known| known.0)
         }
-        LayoutError::Shift { .. } | LayoutError::Hash { .. } | LayoutError::HashShift { .. } => {
-            return None;
-        }
-    })
+        _ => None,
+    };
+    let has_it = match reason {
+        None => false,
+        Some("idle input") => features::idle_input(model),
+        Some("batch") => model.nodes.iter().any(|n| n.shape.n > 1),
+        Some(_) => true,
+    };
+    assert!(has_it, "refused: {error}");
+    reason.unwrap_or_default()
 }
 
 /// An inference: a model with inputs, and the tensors that the executor gives.
@@ -43,7 +62,8 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// The witness, whose outputs, public values and digests are the executor's.
     pub(super) fn witness(&self, layout: &Layout) -> Witness {
-        let witness = Witness::new(layout, self.inputs).expect("the inputs fit");
+        let inference = Inference::new(self.model, layout, self.inputs);
+        let witness = inference.expect("circuit and executor agree").witness;
         let outputs = self.model.outputs.iter().map(|p| &self.tensors[p.node]);
         assert!(outputs.eq(&witness.outputs), "outputs");
         let shown = layout.public_values(witness.instances());
@@ -70,7 +90,12 @@ impl Run<'_> {
 }
 
 /// All gates hold on all rows, and none holds any more after a change.
-pub(super) fn gates_hold(layout: &Layout, witness: &mut Witness, rng: &mut ChaCha20Rng, lies: usize) {
+pub(super) fn gates_hold(
+    layout: &Layout,
+    witness: &mut Witness,
+    rng: &mut ChaCha20Rng,
+    lies: usize,
+) {
     let gates = Gates::new(layout, std::array::from_fn(|_| Fr::random(&mut *rng)));
     assert_eq!(gates.broken(witness), Vec::<String>::new(), "honest");
     let rejected = |witness: &Witness, what: &str| {
@@ -119,7 +144,10 @@ fn other_entry(
     (lane, row): (usize, usize),
     rejected: &impl Fn(&Witness, &str),
 ) {
-    let (a, c) = (layout.profile.a().start + lane, layout.profile.c().start + lane);
+    let (a, c) = (
+        layout.profile.a().start + lane,
+        layout.profile.c().start + lane,
+    );
     let cell = layout.rows[row].expect("a row that is looked up holds a cell");
     let (index, lanes) = (cell.tensor as usize, layout.profile.lanes);
     let positions = layout.tensors[index].order.len();

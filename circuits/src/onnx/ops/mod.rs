@@ -10,6 +10,7 @@ mod conv_transpose;
 mod einsum;
 pub(super) mod elementwise;
 mod grid;
+mod hints;
 mod indexing;
 mod logic;
 mod loss;
@@ -221,7 +222,7 @@ fn unsupported(node: &NodeView) -> ImportError {
     ImportError::Unsupported {
         node: node.name().to_owned(),
         op: node.op(),
-        supported: super::supported_operators(),
+        hint: hints::hint(&node.op()),
     }
 }
 

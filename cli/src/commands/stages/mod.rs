@@ -21,6 +21,7 @@ use crate::{
         self, machine,
         synthetic::{self, Attempt},
     },
+    text,
     ui::{self, Ui},
 };
 
@@ -83,12 +84,13 @@ pub fn run(args: &Bench, ui: &Ui) -> Result<Outcome> {
     }
     let json = serde_json::to_value(&report).expect("reports have string keys");
     let mut text = report.text();
-    if let Some(folder) = &args.out {
+    if let Some(folder) = &args.output {
         pipeline::create_folder(folder)?;
         let [figures, drawn] = ["stages.json", "stages.svg"].map(|name| folder.join(name));
         pipeline::write_file(&figures, format!("{json:#}\n").as_bytes())?;
         pipeline::write_file(&drawn, picture::draw(&report).as_bytes())?;
-        text += &format!("\n\nwritten {}, {}", figures.display(), drawn.display());
+        let [figures, drawn] = [figures, drawn].map(|path| text::path(&path));
+        text += &format!("\n\nwritten {figures}, {drawn}");
     }
     Ok(Outcome::new(text, json))
 }

@@ -182,7 +182,8 @@ fn damage_never_gives_a_proof() {
         };
         let told = matches!(
             refused,
-            ProveError::Gpu(GpuError::OffCurve { .. } | GpuError::WrongProof { .. })
+            ProveError::Gpu(GpuError::OffCurve { .. })
+                | ProveError::Rejected { .. }
                 | ProveError::Inconsistent
                 | ProveError::CopyUnsatisfied { .. }
         );

@@ -159,7 +159,8 @@ fn damage_never_gives_a_proof() {
             // What no other result depends on.
             Ok(proof) => assert_eq!(proof, honest, "result {after}"),
             Err(
-                ProveError::Gpu(GpuError::OffCurve { .. } | GpuError::WrongProof { .. })
+                ProveError::Gpu(GpuError::OffCurve { .. })
+                | ProveError::Rejected { .. }
                 | ProveError::Inconsistent
                 | ProveError::CopyUnsatisfied { .. },
             ) => {}
