@@ -336,3 +336,6 @@ fn term_fits(term: &Term, source: &Node, (c, h, w): (usize, usize, usize)) -> bo
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,13 @@
 //! Cells that nobody reads exist by design (`docs/arithmetization.md` lists them); `read` below is that list, and the
 //! tests check it in both directions.
 
+mod columns;
+mod deletions;
+mod equations;
+mod forgeries;
 mod monomials;
 mod needed;
+mod system;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -239,6 +244,28 @@ impl Bench {
             &|a, b| a * b,
             &|a, s| a * s,
         )
+    }
+
+    /// A running column from its first row on: each next value is the one that makes the gate vanish.
+    fn followed(
+        &self,
+        columns: &Columns,
+        instance: &[Vec<Fr>],
+        column: usize,
+        gate: &Expression<Fr>,
+    ) -> Vec<Fr> {
+        let mut columns = columns.clone();
+        for row in 0..self.layout.last_row() {
+            let mut at = |value: Fr| {
+                columns[column][row + 1] = value;
+                self.value(gate, &columns, instance, row)
+            };
+            let (zero, one) = (at(Fr::ZERO), at(Fr::ONE));
+            // Where the gate leaves it free, it is 0.
+            let slope = (one - zero).invert().unwrap_or(Fr::ZERO);
+            columns[column][row + 1] = -zero * slope;
+        }
+        columns.swap_remove(column)
     }
 
     /// Place and value of what is hashed, by port and element.

@@ -169,6 +169,8 @@ impl Packing {
 
 #[cfg(test)]
 mod tests {
+    use ff::PrimeField;
+
     use super::*;
 
     #[test]
@@ -209,6 +211,59 @@ mod tests {
         }
         let full = Packing::of(i64::MIN, i64::MAX);
         assert_eq!(full.pack(&[i64::MAX]), Ok(vec![Fr::from(u64::MAX)]));
+    }
+
+    /// The tag, written in bytes: domain, number, width and least value, each at its place.
+    #[test]
+    fn tags_name_number_width_and_range() {
+        let little = |v: u64| v.to_le_bytes();
+        for (lo, bits, count) in [(-8, 4, 130), (i64::MIN, 64, 1), (7, 1, usize::MAX)] {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&little(lo as u64));
+            bytes[8..12].copy_from_slice(&little(bits.into())[..4]);
+            bytes[12..20].copy_from_slice(&little(count as u64));
+            bytes[20..30].copy_from_slice(b"laesrosnet");
+            let tag = Packing { lo, bits }.tag(count);
+            assert_eq!(Some(tag), Option::<Fr>::from(Fr::from_repr(bytes)));
+        }
+        // Of values that pack to zeros only the tag tells one packing from another.
+        let zeros = [(-8, 4, 2), (-8, 5, 2), (-7, 4, 2), (-8, 4, 3)].map(|(lo, bits, count)| {
+            let digest = Packing { lo, bits }.digest(&vec![lo; count]);
+            digest.unwrap()
+        });
+        for (i, a) in zeros.iter().enumerate() {
+            assert!(zeros[i + 1..].iter().all(|b| a != b), "{i}");
+        }
+    }
+
+    /// As many values to an element as its bits hold, each with bits of its own, all below the field's order.
+    #[test]
+    fn packing_is_injective() {
+        for bits in 1..=64 {
+            let packing = Packing { lo: 0, bits };
+            let most = if bits == 64 {
+                i64::MAX
+            } else {
+                ((1i128 << bits) - 1) as i64
+            };
+            let m = (248 / bits) as usize;
+            let mut base = Fr::ONE;
+            for j in 0..m {
+                let mut values = vec![0; m + 1];
+                values[j] = most;
+                let packed = packing.pack(&values).unwrap();
+                assert_eq!(
+                    packed,
+                    [base * Fr::from(most as u64), Fr::ZERO],
+                    "{bits}, {j}"
+                );
+                assert_eq!(packing.weight(j), base);
+                base *= Fr::from(2).pow_vartime([u64::from(bits)]);
+            }
+            // The greatest element is below 2^248, hence no two are the same element of the field.
+            let all = packing.pack(&vec![most; m]).unwrap();
+            assert_eq!((all.len(), all[0].to_repr()[31]), (1, 0), "{bits}");
+        }
     }
 
     /// Length, range, width, order and every value count.

@@ -23,6 +23,8 @@ pub use choose::{Optimize, TIME_TERMS, TIME_US, choose, time_terms};
 pub(crate) use hash::HashProgram;
 pub use hash::{Digest, Side};
 pub(crate) use limits::MAX_OWN_ROWS;
+#[cfg(test)]
+pub(crate) use plan::plan_with;
 pub use plan::{LayoutError, plan};
 pub use public::{PublicError, PublicValues};
 

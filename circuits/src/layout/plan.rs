@@ -112,6 +112,16 @@ pub fn plan(
     profile: Profile,
     visibility: Visibility,
 ) -> Result<Layout, LayoutError> {
+    plan_with(model, profile, visibility, |_| {})
+}
+
+/// The same with the tensors changed before any row is written, which tests do to see it noticed.
+pub(crate) fn plan_with(
+    model: &Model,
+    profile: Profile,
+    visibility: Visibility,
+    change: impl FnOnce(&mut [Tensor]),
+) -> Result<Layout, LayoutError> {
     check_shift(model, &profile)?;
     if profile.hash != visibility.hashes() {
         return Err(LayoutError::Hash {
@@ -132,6 +142,7 @@ pub fn plan(
     tables.finish(&model)?;
     limits::check_rows("tables", tables.rows().div_ceil(profile.tables), &profile)?;
     assign_bases(&model, &profile, visibility, &mut tensors);
+    change(&mut tensors);
     let mut chunks = planner.chunks(&tensors);
 
     let mut columns = FixedColumns::new(profile.fixed_columns());

@@ -159,3 +159,145 @@ impl Layout {
         columns
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{Visibility, plan};
+    use crate::testing::layer_kinds;
+    use crate::witness::Witness;
+
+    const PROFILE: Profile = Profile {
+        lanes: 4,
+        fixed_lanes: 16,
+        limbs: 2,
+        tables: 1,
+        fold: 4,
+        hash: false,
+    };
+    const BOTH: Visibility = Visibility {
+        input: Shown::Public,
+        output: Shown::Public,
+    };
+
+    fn honest(visibility: Visibility) -> (Layout, Vec<Vec<i64>>) {
+        let model = &layer_kinds()[1];
+        let hash = visibility.hashes();
+        let layout = plan(model, Profile { hash, ..PROFILE }, visibility).unwrap();
+        let inputs = vec![(0..24).map(|i| i % 16 - 8).collect()];
+        let witness = Witness::new(&layout, &inputs).unwrap();
+        let instances = witness.instances().to_vec();
+        (layout, instances)
+    }
+
+    /// A slot stands for one value, or holds 0.
+    #[test]
+    fn each_slot_that_stands_for_nothing_is_zero() {
+        let (layout, honest) = honest(BOTH);
+        assert!(layout.public_values(&honest).is_ok());
+        let mut unused = 0;
+        for row in 0..layout.instance_rows() {
+            for lane in 0..4 {
+                let mut changed = honest.clone();
+                changed[lane][row] += 1;
+                let stands = layout
+                    .public()
+                    .iter()
+                    .filter(|p| (p.row, p.lane) == (row, lane));
+                match stands.count() {
+                    0 => {
+                        unused += 1;
+                        let refused = Err(PublicError::Unused { row, lane });
+                        assert_eq!(layout.public_values(&changed), refused);
+                    }
+                    1 => assert_ne!(
+                        layout.public_values(&changed),
+                        layout.public_values(&honest)
+                    ),
+                    more => panic!("row {row}, lane {lane} stands for {more} values"),
+                }
+            }
+        }
+        assert!(unused > 0, "some lane is unused");
+    }
+
+    #[test]
+    fn columns_of_another_shape_are_refused() {
+        let (layout, honest) = honest(BOTH);
+        let refused = Err(PublicError::Shape {
+            columns: 4,
+            rows: honest[0].len(),
+        });
+        assert_eq!(layout.public_values(&honest[..3]), refused);
+        let more = [&honest[..], &honest[..1]].concat();
+        assert_eq!(layout.public_values(&more), refused);
+        let mut longer = honest.clone();
+        longer[3].push(0);
+        assert_eq!(layout.public_values(&longer), refused);
+        let mut shorter = honest.clone();
+        shorter[0].pop();
+        assert_eq!(layout.public_values(&shorter), refused);
+        let values = layout.public_values(&honest).unwrap();
+        for values in [
+            PublicValues {
+                inputs: Vec::new(),
+                ..values.clone()
+            },
+            PublicValues {
+                outputs: Vec::new(),
+                ..values.clone()
+            },
+            PublicValues {
+                outputs: vec![values.outputs[0][1..].to_vec()],
+                ..values.clone()
+            },
+            PublicValues {
+                inputs: vec![values.inputs[0][1..].to_vec()],
+                ..values
+            },
+        ] {
+            assert_eq!(layout.instances(&values), Err(PublicError::Values));
+        }
+    }
+
+    /// Between the rows of the circuit there are zeros, and digests in row 0.
+    #[test]
+    fn scalars_stand_on_the_first_of_folded_rows() {
+        let instances = vec![vec![5, -6], vec![0, 8]];
+        let digests = [Fr::from(70), Fr::from(71)];
+        let [zero, six] = [Fr::ZERO, -Fr::from(6)];
+        let of = |digests: &[Fr]| Layout::instance_scalars(&PROFILE, &instances, digests);
+        let column =
+            |first: Fr, second: Fr| vec![first, zero, zero, zero, second, zero, zero, zero];
+        let plain = [column(Fr::from(5), six), column(zero, Fr::from(8))];
+        assert_eq!(of(&[]), plain);
+        assert_eq!(
+            of(&digests),
+            [column(digests[0], six), column(digests[1], Fr::from(8))]
+        );
+        assert_eq!(
+            of(&digests[..1]),
+            [column(digests[0], six), plain[1].clone()]
+        );
+    }
+
+    /// What is not public is not shown.
+    #[test]
+    fn a_private_side_has_no_slots() {
+        for (input, output) in [
+            (Shown::Private, Shown::Public),
+            (Shown::Public, Shown::Private),
+            (Shown::Hashed, Shown::Public),
+            (Shown::Public, Shown::Hashed),
+            (Shown::Private, Shown::Private),
+        ] {
+            let (layout, instances) = honest(Visibility { input, output });
+            let values = layout.public_values(&instances).unwrap();
+            let shown = [values.inputs.len(), values.outputs.len()];
+            assert_eq!(
+                shown,
+                [input, output].map(|side| usize::from(side == Shown::Public))
+            );
+        }
+    }
+}

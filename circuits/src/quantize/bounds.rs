@@ -269,3 +269,6 @@ fn padded((lo, hi): Range, is_padded: bool) -> Range {
         (lo, hi)
     }
 }
+
+#[cfg(test)]
+mod tests;

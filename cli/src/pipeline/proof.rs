@@ -883,3 +883,6 @@ pub fn proof_digests(vk: &Vk, proof: &Proof) -> Vec<DigestValue> {
     let sides = vk.info.hashed.iter().zip(&proof.digests);
     sides.map(|(side, value)| side.with(value)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,8 @@ mod clocked;
 pub(crate) mod columns;
 pub(crate) mod describe;
 mod protocol;
+#[cfg(test)]
+mod tests;
 mod witness;
 
 pub use clocked::BackendClock;

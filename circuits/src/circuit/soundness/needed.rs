@@ -72,15 +72,7 @@ fn head_starts(bench: &Bench, alone: &mut Alone) {
         let started = |by: Fr| {
             let mut columns = columns.clone();
             columns[column][0] += by;
-            for row in 0..last {
-                let mut at = |value: Fr| {
-                    columns[column][row + 1] = value;
-                    bench.value(gate, &columns, &instance, row)
-                };
-                let (zero, one) = (at(Fr::ZERO), at(Fr::ONE));
-                let slope = Option::<Fr>::from((one - zero).invert()).expect("the chain goes on");
-                columns[column][row + 1] = -zero * slope;
-            }
+            columns[column] = bench.followed(&columns, &instance, column, gate);
             columns
         };
         // The end moves in proportion to the start.
