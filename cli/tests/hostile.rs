@@ -114,7 +114,8 @@ fn honest() -> Folder {
     pipeline::write_srs(&folder.path("srs"), &small).expect("written");
     folder.write(
         "deployment",
-        br#"{"chain_id":1,"verifier":"0x00000000000000000000000000000000000000aa","verifier_bytes":100,
+        br#"{"statement_id":"abababababababababababababababababababababababababababababababab","chain_id":1,
+            "verifier":"0x00000000000000000000000000000000000000aa","verifier_bytes":100,
             "key":"0x00000000000000000000000000000000000000bb","registration":{"registry":"0xcc","id":"0xdd",
             "metadata_uri":"ipfs://x"},"sent":[{"what":"verifier","gas":21000}]}"#,
     );
