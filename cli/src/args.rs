@@ -1,7 +1,6 @@
 //! Every command and flag.
 
 use std::{
-    convert::Infallible,
     num::NonZeroU32,
     path::{Path, PathBuf},
 };
@@ -230,7 +229,8 @@ pub struct Layout {
     #[arg(long, value_enum, default_value_t = Optimize::Prover)]
     pub optimize: Optimize,
     /// Who sees the input
-    #[arg(long, value_enum, value_name = "WHO", default_value_t = Visibility::Private)]
+    // `compile` reads no file of inputs, so its old name cannot be taken for one.
+    #[arg(long, alias = "input", value_enum, value_name = "WHO", default_value_t = Visibility::Private)]
     pub input_visibility: Visibility,
     /// Who sees the output
     #[arg(long, value_enum, value_name = "WHO", default_value_t = Visibility::Public)]
@@ -264,9 +264,6 @@ pub struct Compile {
     /// Layout
     #[command(flatten)]
     pub layout: Layout,
-    /// What used to say who sees the input; never holds a value.
-    #[arg(long, hide = true, value_parser = no_input)]
-    pub input: Option<Infallible>,
     /// Gives every tensor bits of its own: the most accurate model that takes at most this many rows
     #[arg(long, value_name = "ROWS", conflicts_with = "target_accuracy", value_parser = parse_positive)]
     pub max_rows: Option<usize>,
@@ -853,14 +850,6 @@ fn output_file(path: PathBuf) -> Result<PathBuf, String> {
         )),
         _ => Ok(path),
     }
-}
-
-/// `compile` takes no inputs under this name, and what it used to be has another.
-fn no_input(text: &str) -> Result<Infallible, String> {
-    Err(match Visibility::from_str(text, false) {
-        Ok(_) => format!("who sees the input is said by --input-visibility {text}"),
-        Err(_) => "typical inputs are given with --calibration".into(),
-    })
 }
 
 /// Longest name of a model, in bytes.
