@@ -129,16 +129,13 @@ impl Entries {
         }
     }
 
-    /// Whether a tag's function is a tensor's too, as far as its arguments reach.
-    fn agree(&self, layout: &Layout, tensor: usize, tag: i64) -> bool {
-        let tensor = &layout.tensors[tensor];
-        let bounds = crate::quantize::bounds(&layout.model).expect("the model fits");
-        let (lo, hi) = bounds[tensor.node].a;
-        let of = |tag: i64, x: i64| {
-            let entry = self.0.iter().find(|entry| (entry[0], entry[2]) == (x, tag));
+    /// Whether two tags have one function on a range and 0, which unused lanes look up.
+    fn agree(&self, tag: i32, other: i32, (lo, hi): (i64, i64)) -> bool {
+        let of = |tag: i32, x: i64| {
+            let entry = self.0.iter().find(|e| (e[0], e[2]) == (x, tag.into()));
             entry.map(|entry| entry[1])
         };
-        (lo.min(0)..=hi.max(0)).all(|x| of(tag, x) == of(tensor.tag.into(), x))
+        (lo.min(0)..=hi.max(0)).all(|x| of(tag, x) == of(other, x))
     }
 
     /// The least and the greatest argument of a tag.
@@ -251,27 +248,38 @@ fn other_tensors_are_noticed() {
                         case.notices_tensors(what, |tensors| tensors[i].base_c = base);
                     }
                 }
-                // The growth of a maximum that a reader clamps may saturate or not.
-                let same = grows_from_zero(&layout, i)
-                    || !input && entries.agree(&layout, i, other.tag.into());
-                if other.tag != layout.tensors[i].tag && !same {
-                    let tag = other.tag;
-                    let what = "another function's tag";
-                    if tag != 0 && layout.tensors[i].tag != 0 {
-                        case.notices_tensors(what, |tensors| tensors[i].tag = tag);
-                        let windows = layout.tensors[i]
-                            .order
-                            .iter()
-                            .any(|row| row.window.is_some());
-                        if windows {
-                            case.notices_tensors(what, |tensors| tensors[i].first_tag = tag);
-                        }
-                    }
-                }
+                other_tags(&case, &layout, &entries, (i, j));
             }
             tensor_weakenings(&case, &layout, i, input);
         }
         case.done();
+    }
+}
+
+/// Another tensor's tag, where it is no tag of the same function.
+fn other_tags(case: &Case, layout: &Layout, entries: &Entries, (i, j): (usize, usize)) {
+    let (tensor, tag) = (&layout.tensors[i], layout.tensors[j].tag);
+    if tag == 0 || tensor.tag == 0 {
+        return;
+    }
+    let (input, clamped) = match &layout.model.nodes[tensor.node].kind {
+        Kind::Input { .. } => (true, false),
+        // The growth of a maximum from 0 on may saturate where its reader clamps, or not.
+        Kind::Linear(linear) => (false, linear.pool.is_some_and(|pool| pool.from_zero)),
+    };
+    if clamped {
+        return;
+    }
+    let bounds = crate::quantize::bounds(&layout.model).expect("the model fits")[tensor.node];
+    // An input's table is its range: another is wrong even if it has the same values.
+    if input || !entries.agree(tensor.tag, tag, bounds.a) {
+        let what = format!("node {}: tag {tag}", tensor.node);
+        case.notices_tensors(&what, |tensors| tensors[i].tag = tag);
+    }
+    let windows = tensor.order.iter().any(|row| row.window.is_some());
+    if windows && !entries.agree(tensor.first_tag, tag, bounds.x) {
+        let what = format!("node {}: tag {tag} of first rows", tensor.node);
+        case.notices_tensors(&what, |tensors| tensors[i].first_tag = tag);
     }
 }
 
@@ -348,13 +356,6 @@ fn part_of_window(tensor: &Tensor, window: Option<(usize, usize)>) -> Vec<(bool,
     let other_first = tensor.tag != tensor.first_tag;
     let part = |at: usize| (other_first && at == 0, at + 1 < len);
     places.into_iter().map(part).collect()
-}
-
-fn grows_from_zero(layout: &Layout, tensor: usize) -> bool {
-    match &layout.model.nodes[layout.tensors[tensor].node].kind {
-        Kind::Linear(linear) => linear.pool.is_some_and(|pool| pool.from_zero),
-        Kind::Input { .. } => false,
-    }
 }
 
 /// Whether an accumulator is looked up or an output; others only complete a full product.
