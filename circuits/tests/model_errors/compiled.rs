@@ -103,6 +103,10 @@ fn computed() -> Option<Duration> {
 
 /// What comes of a file of this model, in every profile, each within ten seconds.
 fn outcomes(model: &Model) -> Vec<Result<(), String>> {
+    outcomes_within(model, Duration::from_secs(10))
+}
+
+fn outcomes_within(model: &Model, limit: Duration) -> Vec<Result<(), String>> {
     let visibility = Visibility {
         input: Shown::Private,
         output: Shown::Public,
@@ -125,11 +129,7 @@ fn outcomes(model: &Model) -> Vec<Result<(), String>> {
                 (Some(before), Some(after)) => after - before,
                 _ => start.elapsed(),
             };
-            assert!(
-                took < Duration::from_secs(10),
-                "{}: {took:?}, {outcome:?}",
-                profile.name()
-            );
+            assert!(took < limit, "{}: {took:?}, {outcome:?}", profile.name());
             outcome
         })
         .collect()
@@ -407,7 +407,9 @@ fn slow_the_largest_models_are_planned_within_bounds() {
     for (name, model) in &models {
         let start = Instant::now();
         peak_mib();
-        let planned = outcomes(model).iter().filter(|o| o.is_ok()).count();
+        // Half of this on a machine that does nothing else.
+        let planned = outcomes_within(model, Duration::from_secs(20));
+        let planned = planned.iter().filter(|o| o.is_ok()).count();
         let (took, mib) = (start.elapsed(), peak_mib());
         println!("{name}: {planned} profiles, {took:?}, {mib:?} MiB");
         assert!(mib.is_none_or(|mib| mib < 1024), "{name}: {mib:?} MiB");
