@@ -693,6 +693,6 @@ mod tests {
 
     #[test]
     fn names_cannot_leave_their_comment() {
-        assert_eq!(plain("a*/\n/**b\u{2028}"), "a?/?/??b?");
+        assert_eq!(plain("a*/\n/**b\u{2028}"), "a_/_/__b_");
     }
 }

@@ -14,6 +14,9 @@ use super::walk::Exponents;
 use crate::model::{Kind, Linear, Op};
 use crate::profile::fixed;
 
+/// A tensor, a plane of it, and the displacement at which a functional enters it.
+type Landing = (usize, usize, (i32, i32));
+
 /// A functional whose values are all 1.
 #[derive(Debug)]
 pub(super) struct Constant {
@@ -307,7 +310,7 @@ impl Program<'_> {
         constant: &Constant,
         functional: &Functional,
         targets: &HashMap<i64, (usize, usize)>,
-    ) -> Result<Vec<(usize, usize, (i32, i32))>, CheckError> {
+    ) -> Result<Vec<Landing>, CheckError> {
         let lanes = self.columns.profile.lanes as i64;
         let mut found = BTreeSet::new();
         for (exponent, by) in weights.left() {

@@ -316,9 +316,12 @@ fn of_nodes() -> Vec<Change> {
     ]
 }
 
+/// What is done to an honest model.
+type Violation = dyn Fn(&mut Model);
+
 /// Everything that makes a term's shapes agree.
 fn of_terms() -> Vec<Change> {
-    let cases: Vec<Box<dyn Fn(&mut Model)>> = vec![
+    let cases: Vec<Box<Violation>> = vec![
         Box::new(|m| {
             // Another batch than the source's.
             m.nodes[0].shape.n = 2;
