@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
     STATE.with(|(model, vk, pk)| {
         if which % 2 == 0 {
             let path = files::sealed(Kind::VerifyingKey, &files::edited(vk, program));
-            let _ = read_vk(&path);
+            let _ = read_vk(&path, None);
         } else {
             let path = files::sealed(Kind::ProvingKey, &files::edited(pk, program));
             let _ = read_pk(&path, model);

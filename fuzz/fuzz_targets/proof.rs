@@ -21,7 +21,7 @@ thread_local! {
         let proof = prove(&model, &keys.pk, &srs, &item).expect("a proof");
         let honest = files::payload(Kind::Proof, |path| write_proof(path, &proof));
         let vk = files::payload(Kind::VerifyingKey, |path| write_vk(path, &keys));
-        (read_vk(&files::sealed(Kind::VerifyingKey, &vk)).expect("honest"), honest)
+        (read_vk(&files::sealed(Kind::VerifyingKey, &vk), None).expect("honest"), honest)
     };
 }
 
