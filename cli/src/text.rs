@@ -2,7 +2,7 @@
 //!
 //! Names in files, and what a chain's endpoint says, are chosen by others; in their hands a control character could
 //! replace another line of a report, say an id. So names with such characters are refused where files are read; the cells of a
-//! [`Table`](crate::ui::Table) are [`line`]s; and all that is printed passes [`lines`], [`json`] or [`Escaping`].
+//! [`Table`](crate::ui::Table) are [`line()`]s; and all that is printed passes [`lines`], [`json`] or [`Escaping`].
 
 use std::{
     io::{self, Write},
@@ -24,7 +24,7 @@ pub fn line(text: &str) -> String {
     out
 }
 
-/// Text on several lines, each as by [`line`].
+/// Text on several lines, each as by [`line()`].
 pub fn lines(text: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
@@ -50,7 +50,7 @@ pub fn path(path: &Path) -> String {
     line(&path.to_string_lossy())
 }
 
-/// A writer of whole messages, each of which it makes one [`line`].
+/// A writer of whole messages, each of which it makes one [`line()`].
 #[derive(Debug)]
 pub struct Escaping<W>(pub W);
 

@@ -1,7 +1,5 @@
 //! The functionals `u`: the exponent of `η` that each is folded with, and the polynomial that it is multiplied by.
 
-use std::collections::HashMap;
-
 use super::CheckError;
 use super::columns::Columns;
 use super::walk::{Exponents, Step};
@@ -90,10 +88,10 @@ fn rest_is_empty(columns: &Columns<'_>, after: usize) -> Result<(), CheckError> 
 #[derive(Debug)]
 pub(super) struct Weights {
     width: usize,
-    /// Place of each monomial: the exponent of `η^f` and those of the coordinates.
-    slots: HashMap<Exponents, usize>,
-    /// `width` weights for each slot.
-    values: Vec<i128>,
+    /// The monomials, in order: the exponent of `η^f` and those of the coordinates.
+    slots: Vec<Exponents>,
+    /// `width` weights for each monomial.
+    values: Vec<i64>,
     last: Option<(Exponents, usize)>,
 }
 
@@ -102,8 +100,7 @@ impl Weights {
     pub(super) fn read(columns: &Columns<'_>, functional: &Functional) -> Result<Self, CheckError> {
         let width = columns.profile.fixed_lanes;
         let (start, end) = (functional.start, functional.row);
-        let mut places = vec![0; end - start];
-        let mut slots = HashMap::new();
+        let mut monomials = vec![Exponents::default(); end - start];
         let mut at = Some(Exponents {
             k: functional.base,
             ..Exponents::default()
@@ -115,8 +112,7 @@ impl Weights {
                     "a functional forgets its first weights",
                 ));
             };
-            let free = slots.len();
-            places[row - start] = *slots.entry(monomial).or_insert(free);
+            monomials[row - start] = monomial;
             let step = Step::read(columns, fixed::Z_NUM, fixed::Z_DEN, row)?;
             if step.starts() && !step.stays() {
                 return Err(CheckError::at(row, "a functional starts with a step"));
@@ -129,12 +125,20 @@ impl Weights {
                 "a functional's weights do not start anew",
             ));
         }
-        let mut values = vec![0i128; slots.len() * width];
+        let mut slots = monomials.clone();
+        slots.sort_unstable();
+        slots.dedup();
+        let place = |monomial| slots.binary_search(monomial).expect("it is one of them");
+        let places: Vec<usize> = monomials.iter().map(place).collect();
+        let mut values = vec![0i64; slots.len() * width];
         for lane in 0..width {
             let column = columns.column(fixed::LANE0 + lane);
             let rows = column.get(start..end.min(column.len())).unwrap_or_default();
-            for (weight, place) in rows.iter().zip(&places) {
-                values[place * width + lane] += i128::from(*weight);
+            for (weight, place) in rows.iter().zip(&places).filter(|(weight, _)| **weight != 0) {
+                let value = &mut values[place * width + lane];
+                *value = value
+                    .checked_add(*weight)
+                    .ok_or_else(|| CheckError::at(start, "weights beyond 64 bits"))?;
             }
         }
         Ok(Weights {
@@ -159,21 +163,25 @@ impl Weights {
         let slot = match self.last {
             Some((last, slot)) if last == key => slot,
             _ => {
-                let Some(slot) = self.slots.get(&key) else {
+                let Ok(slot) = self.slots.binary_search(&key) else {
                     return false;
                 };
-                self.last = Some((key, *slot));
-                *slot
+                self.last = Some((key, slot));
+                slot
             }
         };
-        self.values[slot * self.width + (exponent % width) as usize] -= i128::from(weight);
+        let value = &mut self.values[slot * self.width + (exponent % width) as usize];
+        match value.checked_sub(weight) {
+            Some(rest) => *value = rest,
+            None => return false,
+        }
         true
     }
 
     /// The monomials that have weights left, with the exponent of `η` in full.
     pub(super) fn left(&self) -> Vec<(i64, (i32, i32))> {
         let mut out = Vec::new();
-        for (monomial, slot) in &self.slots {
+        for (slot, monomial) in self.slots.iter().enumerate() {
             let values = &self.values[slot * self.width..(slot + 1) * self.width];
             let lanes = values.iter().enumerate().filter(|(_, v)| **v != 0);
             out.extend(lanes.map(|(lane, _)| {
@@ -186,9 +194,9 @@ impl Weights {
 
     /// All weights with their monomials, in order.
     #[cfg(test)]
-    pub(super) fn all(&self) -> Vec<(i64, (i32, i32), i128)> {
+    pub(super) fn all(&self) -> Vec<(i64, (i32, i32), i64)> {
         let mut out = Vec::new();
-        for (monomial, slot) in &self.slots {
+        for (slot, monomial) in self.slots.iter().enumerate() {
             for (lane, v) in self.values[slot * self.width..][..self.width]
                 .iter()
                 .enumerate()

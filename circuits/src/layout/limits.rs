@@ -11,8 +11,11 @@ use crate::profile::Profile;
 
 /// Largest circuit: 2^24 rows of halo2. Only the weights of a model can need as many.
 pub(crate) const MAX_K: u32 = 24;
-/// Rows that a layout may have for each of what follows from shapes and ranges, activations, functionals, tables, hashing: 2^21.
+/// Rows that a layout may have for each of what follows from shapes and ranges, activations, tables, hashing: 2^21.
 pub(crate) const MAX_OWN_ROWS: usize = 1 << 21;
+/// Functionals of tensors that a layout may read, 2^19: each channel of each plane has one, so a dense layer one for each of its
+/// inputs. They take more memory than rows do.
+const MAX_FUNCTIONALS: usize = 1 << 19;
 /// Steps that walking all windows over all positions may take.
 const MAX_STEPS: u128 = 1 << 27;
 /// Values of tables that bounds may be looked up in, channel by channel.
@@ -57,7 +60,13 @@ pub(super) fn check(model: &Model, profile: &Profile) -> Result<(), LayoutError>
     let count = |n: u128| usize::try_from(n).unwrap_or(usize::MAX);
     check_rows("activations", count(total), profile)?;
     // Each functional that is read ends in a row, whether or not it has weights.
-    check_rows("functionals", count(functionals), profile)?;
+    if functionals > MAX_FUNCTIONALS as u128 {
+        return Err(LayoutError::TooManyRows {
+            what: "functionals",
+            rows: count(functionals),
+            limit: MAX_FUNCTIONALS,
+        });
+    }
     let what = if steps > MAX_STEPS {
         "the windows of the model walk over more positions than can be laid out; make its kernels or its inputs smaller"
     } else if lookups > MAX_LOOKUPS {

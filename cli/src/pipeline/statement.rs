@@ -1,6 +1,6 @@
 //! What a verifier relies on, and the one id of all of it.
 //!
-//! A verifying key decides what is proved; the [`KeyInfo`] before it in the file says which public value belongs to which
+//! A verifying key decides what is proved; the `KeyInfo` before it in the file says which public value belongs to which
 //! element of which tensor, and what real number an integer stands for. A proof binds the first alone, so whoever can
 //! exchange the second turns a right proof into a wrong answer. The [`StatementId`] names both.
 

@@ -120,7 +120,7 @@ fn put(layout: &mut Layout, column: usize, row: usize, values: &[i64]) -> Vec<i6
 /// What enters the chains, with its weight, and the weights of all functionals.
 type Said = (
     Vec<(usize, Option<Exponents>)>,
-    Vec<(usize, i64, Vec<(i64, (i32, i32), i128)>)>,
+    Vec<(usize, i64, Vec<(i64, (i32, i32), i64)>)>,
 );
 
 fn said(layout: &Layout) -> Said {
