@@ -280,7 +280,7 @@ fn random_models_agree_with_the_executor() {
 }
 
 #[test]
-#[ignore = "slow: 5,000 models, ten minutes"]
+#[ignore = "slow: 5,000 models, half an hour"]
 fn slow_random_models_agree_with_the_executor() {
     let depth = Depth {
         every_visibility: true,
