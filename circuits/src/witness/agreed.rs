@@ -167,4 +167,35 @@ mod tests {
             "{refused}"
         );
     }
+    /// Two values of the hashed side change places in the sponge, and the state follows.
+    #[test]
+    fn a_digest_of_other_values_is_not_proved() {
+        let model = layer_kinds().swap_remove(0);
+        let profile = Profile {
+            hash: true,
+            ..Profile::default()
+        };
+        for (input, output) in [
+            (Shown::Hashed, Shown::Private),
+            (Shown::Private, Shown::Hashed),
+        ] {
+            let visibility = Visibility { input, output };
+            let inputs = random_inputs(&model, &mut ChaCha20Rng::seed_from_u64(3));
+            let mut layout = plan(&model, profile, visibility).unwrap();
+            let honest = Inference::new(&model, &layout, &inputs).unwrap();
+            let shown = match output {
+                Shown::Hashed => &honest.outputs[0],
+                _ => &inputs[0],
+            };
+            let value = |i: usize| shown[layout.hash.absorbed[i].element];
+            let other = (1..layout.hash.absorbed.len())
+                .find(|i| value(*i) != value(0))
+                .expect("not all values are equal");
+            let [a, b] = [0, other].map(|i| layout.hash.absorbed[i].element);
+            layout.hash.absorbed[0].element = b;
+            layout.hash.absorbed[other].element = a;
+            let refused = Inference::new(&model, &layout, &inputs).unwrap_err();
+            assert!(matches!(refused, WitnessError::Digest { .. }), "{refused}");
+        }
+    }
 }
