@@ -1,5 +1,7 @@
 //! The functionals `u`: the exponent of `η` that each is folded with, and the polynomial that it is multiplied by.
 
+use std::ops::Range;
+
 use super::CheckError;
 use super::columns::Columns;
 use super::walk::{Exponents, Step};
@@ -9,7 +11,7 @@ use crate::profile::fixed;
 #[derive(Clone, Debug)]
 pub(super) struct Functional {
     /// First row of weights.
-    start: usize,
+    pub(super) start: usize,
     /// Row of `u`, after the last row of weights.
     pub(super) row: usize,
     /// Exponent of `η` in `ub`.
@@ -84,6 +86,40 @@ fn rest_is_empty(columns: &Columns<'_>, after: usize) -> Result<(), CheckError> 
     Ok(())
 }
 
+/// The lanes of weights of some rows, row after row: functionals are short, columns long, and a cell from each of a hundred columns
+/// is a hundred accesses to memory.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    first: usize,
+    width: usize,
+    values: Vec<i64>,
+}
+
+impl Lanes {
+    pub(super) fn read(columns: &Columns<'_>, rows: Range<usize>) -> Self {
+        let width = columns.profile.fixed_lanes;
+        let mut values = vec![0; rows.len() * width];
+        for (tile, first) in values.chunks_mut(8 * width).zip(rows.clone().step_by(8)) {
+            for lane in 0..width {
+                let column = columns.column(fixed::LANE0 + lane);
+                let weights = column.get(first..).unwrap_or_default();
+                for (row, weight) in tile.chunks_exact_mut(width).zip(weights) {
+                    row[lane] = *weight;
+                }
+            }
+        }
+        Lanes {
+            first: rows.start,
+            width,
+            values,
+        }
+    }
+
+    fn row(&self, row: usize) -> &[i64] {
+        &self.values[(row - self.first) * self.width..][..self.width]
+    }
+}
+
 /// The weights of a functional by monomial, from which those that the model explains are taken.
 #[derive(Debug)]
 pub(super) struct Weights {
@@ -96,8 +132,12 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Reads the weights of a functional.
-    pub(super) fn read(columns: &Columns<'_>, functional: &Functional) -> Result<Self, CheckError> {
+    /// Reads the weights of a functional, whose rows `lanes` holds.
+    pub(super) fn read(
+        columns: &Columns<'_>,
+        lanes: &Lanes,
+        functional: &Functional,
+    ) -> Result<Self, CheckError> {
         let width = columns.profile.fixed_lanes;
         let (start, end) = (functional.start, functional.row);
         let mut monomials = vec![Exponents::default(); end - start];
@@ -128,17 +168,20 @@ impl Weights {
         let mut slots = monomials.clone();
         slots.sort_unstable();
         slots.dedup();
-        let place = |monomial| slots.binary_search(monomial).expect("it is one of them");
-        let places: Vec<usize> = monomials.iter().map(place).collect();
+        let place =
+            |monomial: &Exponents| slots.binary_search(monomial).expect("it is one of them");
         let mut values = vec![0i64; slots.len() * width];
-        for lane in 0..width {
-            let column = columns.column(fixed::LANE0 + lane);
-            let rows = column.get(start..end.min(column.len())).unwrap_or_default();
-            for (weight, place) in rows.iter().zip(&places).filter(|(weight, _)| **weight != 0) {
-                let value = &mut values[place * width + lane];
-                *value = value
-                    .checked_add(*weight)
-                    .ok_or_else(|| CheckError::at(start, "weights beyond 64 bits"))?;
+        for (row, monomial) in (start..end).zip(monomials) {
+            let sums = &mut values[place(&monomial) * width..][..width];
+            // Negative once a sum has a sign that neither of its parts has.
+            let mut beyond = 0;
+            for (sum, weight) in sums.iter_mut().zip(lanes.row(row)) {
+                let next = sum.wrapping_add(*weight);
+                beyond |= (next ^ *sum) & (next ^ *weight);
+                *sum = next;
+            }
+            if beyond < 0 {
+                return Err(CheckError::at(row, "weights beyond 64 bits"));
             }
         }
         Ok(Weights {
@@ -180,32 +223,23 @@ impl Weights {
 
     /// The monomials that have weights left, with the exponent of `η` in full.
     pub(super) fn left(&self) -> Vec<(i64, (i32, i32))> {
-        let mut out = Vec::new();
-        for (slot, monomial) in self.slots.iter().enumerate() {
-            let values = &self.values[slot * self.width..(slot + 1) * self.width];
-            let lanes = values.iter().enumerate().filter(|(_, v)| **v != 0);
-            out.extend(lanes.map(|(lane, _)| {
-                let exponent = i64::from(monomial.k) * self.width as i64 + lane as i64;
-                (exponent, (monomial.y, monomial.x))
-            }));
-        }
-        out
+        let left = self.values().filter(|(_, _, weight)| *weight != 0);
+        left.map(|(exponent, by, _)| (exponent, by)).collect()
+    }
+
+    /// All weights with the exponents of `η` and of the coordinates.
+    fn values(&self) -> impl Iterator<Item = (i64, (i32, i32), i64)> {
+        self.values.iter().enumerate().map(|(i, weight)| {
+            let (lane, monomial) = (i % self.width, &self.slots[i / self.width]);
+            let exponent = i64::from(monomial.k) * self.width as i64 + lane as i64;
+            (exponent, (monomial.y, monomial.x), *weight)
+        })
     }
 
     /// All weights with their monomials, in order.
     #[cfg(test)]
     pub(super) fn all(&self) -> Vec<(i64, (i32, i32), i64)> {
-        let mut out = Vec::new();
-        for (slot, monomial) in self.slots.iter().enumerate() {
-            for (lane, v) in self.values[slot * self.width..][..self.width]
-                .iter()
-                .enumerate()
-            {
-                let exponent = i64::from(monomial.k) * self.width as i64 + lane as i64;
-                out.push((exponent, (monomial.y, monomial.x), *v));
-            }
-        }
-        out.retain(|entry| entry.2 != 0);
+        let mut out: Vec<_> = self.values().filter(|entry| entry.2 != 0).collect();
         out.sort_unstable();
         out
     }

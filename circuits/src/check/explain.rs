@@ -7,12 +7,15 @@ use rayon::prelude::*;
 use super::CheckError;
 use super::cells::Cells;
 use super::columns::Columns;
-use super::contraction::{Functional, Weights};
+use super::contraction::{Functional, Lanes, Weights};
 use super::links::{Link, LinkKind, channel_of};
 use super::places::Counts;
 use super::walk::Exponents;
 use crate::model::{Kind, Linear, Op};
 use crate::profile::fixed;
+
+/// Rows of weights that are read together.
+const BLOCK: usize = 64;
 
 /// A tensor, a plane of it, and the displacement at which a functional enters it.
 type Landing = (usize, usize, (i32, i32));
@@ -75,10 +78,13 @@ impl Program<'_> {
     pub(super) fn explain(&self, functionals: &[Functional]) -> Result<Vec<usize>, CheckError> {
         let (owners, silent) = self.owners(functionals)?;
         let targets = self.targets();
-        let biased: Vec<Vec<(usize, usize)>> = functionals
-            .par_iter()
-            .zip(owners)
-            .map(|(functional, owner)| self.functional(functional, owner, &targets))
+        let owned: Vec<(&Functional, Option<Owner>)> = functionals.iter().zip(owners).collect();
+        let near: Vec<_> = owned
+            .chunk_by(|a, b| a.0.row / BLOCK == b.0.row / BLOCK)
+            .collect();
+        let biased: Vec<Vec<(usize, usize)>> = near
+            .into_par_iter()
+            .map(|near| self.functionals(near, &targets))
             .collect::<Result<_, CheckError>>()?;
         let mut done = BTreeSet::new();
         for to in biased.into_iter().flatten() {
@@ -159,14 +165,32 @@ impl Program<'_> {
         out
     }
 
+    /// Compares functionals whose rows follow one another; gives what [`Self::functional`] does.
+    fn functionals(
+        &self,
+        near: &[(&Functional, Option<Owner>)],
+        targets: &HashMap<i64, (usize, usize)>,
+    ) -> Result<Vec<(usize, usize)>, CheckError> {
+        let (Some((first, _)), Some((last, _))) = (near.first(), near.last()) else {
+            return Ok(Vec::new());
+        };
+        let lanes = Lanes::read(&self.columns, first.start..last.row);
+        let mut biased = Vec::new();
+        for (functional, owner) in near {
+            biased.extend(self.functional(&lanes, functional, *owner, targets)?);
+        }
+        Ok(biased)
+    }
+
     /// Takes what the model has from a functional's weights; gives the planes that a constant puts the bias into.
     fn functional(
         &self,
+        lanes: &Lanes,
         functional: &Functional,
         owner: Option<Owner>,
         targets: &HashMap<i64, (usize, usize)>,
     ) -> Result<Vec<(usize, usize)>, CheckError> {
-        let mut weights = Weights::read(&self.columns, functional)?;
+        let mut weights = Weights::read(&self.columns, lanes, functional)?;
         let mut biased = Vec::new();
         let complete = match owner {
             Some(Owner::Channel {

@@ -145,7 +145,8 @@ fn said(layout: &Layout) -> Said {
     }
     let functionals = contraction::functionals(&columns).unwrap();
     let weights = functionals.iter().map(|f| {
-        let weights = contraction::Weights::read(&columns, f).unwrap();
+        let lanes = contraction::Lanes::read(&columns, f.start..f.row);
+        let weights = contraction::Weights::read(&columns, &lanes, f).unwrap();
         (f.row, f.index, weights.all())
     });
     (entering, weights.collect())
