@@ -123,18 +123,19 @@ impl Subject {
         }
     }
 
-    /// The call that a program makes of an honest one; none where the edits undo each other.
+    /// The call that a program makes of an honest one; none where the edits undo each other, or make the other honest one.
     pub(crate) fn mutant(&self, program: &[u8]) -> Option<Call> {
         let mut program = Program(program);
         let choice = program.byte();
-        let honest = self.honest(usize::from(choice & 1), choice & 2 != 0);
-        let mut call = honest.clone();
+        let registry = choice & 2 != 0;
+        let mut call = self.honest(usize::from(choice & 1), registry);
         // Mostly a single edit: more of them hide one another.
         let edits = if choice >> 2 & 3 == 0 { 3 } else { 1 };
         for _ in 0..edits {
-            self.edit(&mut call, choice & 2 != 0, &mut program);
+            self.edit(&mut call, registry, &mut program);
         }
-        (call != honest).then_some(call)
+        let honest = (0..2).any(|model| call == self.honest(model, registry));
+        (!honest).then_some(call)
     }
 
     fn edit(&self, call: &mut Call, registry: bool, program: &mut Program) {

@@ -7,6 +7,7 @@ use super::path::{self, Monomial};
 use super::plan::LayoutError;
 use super::rows::FixedColumns;
 use super::{Chunk, Tensor};
+use crate::model::Model;
 use crate::profile::{Profile, fixed};
 
 /// Fixed-lane row of a chunk: weights by lane.
@@ -36,6 +37,7 @@ fn broken(what: &'static str) -> LayoutError {
 #[derive(Debug)]
 pub(crate) struct Contraction<'a> {
     profile: Profile,
+    model: &'a Model,
     tensors: &'a [Tensor],
     row: usize,
     /// First row free for steps of `dot` and `ub`.
@@ -47,9 +49,10 @@ pub(crate) struct Contraction<'a> {
 }
 
 impl<'a> Contraction<'a> {
-    pub(crate) fn new(profile: Profile, tensors: &'a [Tensor]) -> Self {
+    pub(crate) fn new(profile: Profile, model: &'a Model, tensors: &'a [Tensor]) -> Self {
         Contraction {
             profile,
+            model,
             tensors,
             row: 0,
             free: 0,
@@ -218,7 +221,10 @@ impl<'a> Contraction<'a> {
                     let sum = lanes.or_default().entry(at % f).or_default();
                     *sum = sum
                         .checked_add(weight)
-                        .ok_or_else(|| broken("weights of one cell add up beyond 64 bits"))?;
+                        .ok_or_else(|| LayoutError::Unsupported {
+                            node: self.model.nodes[self.tensors[tap.to].node].name.clone(),
+                            what: "its terms read one cell with weights that add up beyond 64 bits; scale them down",
+                        })?;
                 }
             }
         }

@@ -16,6 +16,7 @@ mod planner;
 mod public;
 mod rows;
 mod scheme;
+mod sequence;
 mod tables;
 mod weights;
 
@@ -162,8 +163,8 @@ pub(crate) struct Weights {
 /// Rows of one node, for `inspect`.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 pub struct NodeRows {
-    /// The node's name.
-    pub name: String,
+    /// The node, of the layout's model.
+    pub node: NodeId,
     /// Activation rows, those of bridging steps included.
     pub activation: usize,
     /// Of these, rows that only complete a full product.

@@ -8,9 +8,10 @@ use super::path::Monomial;
 use super::planner::Planner;
 use super::public::check_public;
 use super::rows::{Activation, FixedColumns};
+use super::sequence;
 use super::tables::Tables;
-use super::{Layout, Shown, Stats, Tensor, Visibility};
-use crate::model::{Model, Port};
+use super::{Layout, Stats, Tensor, Visibility};
+use crate::model::Model;
 use crate::profile::{LIMB_BITS, Profile, boundary, fixed};
 use crate::quantize;
 
@@ -141,7 +142,7 @@ pub(crate) fn plan_with(
     let mut tensors = planner.tensors(visibility, &bounds, &mut tables)?;
     tables.finish(&model)?;
     limits::check_rows("tables", tables.rows().div_ceil(profile.tables), &profile)?;
-    assign_bases(&model, &profile, visibility, &mut tensors);
+    sequence::assign_bases(&model, &profile, visibility, &mut tensors);
     change(&mut tensors);
     let mut chunks = planner.chunks(&tensors);
 
@@ -150,7 +151,7 @@ pub(crate) fn plan_with(
     activation.write(&mut columns)?;
     let (mut acc, mut cons) = (activation.acc, activation.cons);
     let (rows, public, mut nodes) = (activation.rows, activation.public, activation.nodes);
-    let mut contraction = Contraction::new(profile, &tensors);
+    let mut contraction = Contraction::new(profile, &model, &tensors);
     for chunk in &mut chunks {
         nodes[chunk.tensor].contraction += contraction.push(&mut columns, chunk)?;
         if contraction.rows() > most_rows(&profile) {
@@ -222,41 +223,5 @@ fn too_many(rows: usize, profile: &Profile) -> LayoutError {
         what: "weights",
         rows,
         limit: most_rows(profile),
-    }
-}
-
-/// Exponents fall along the rows, so that the chains need not climb. But digests, in row 0, take the lowest base: the chain over
-/// what is hashed moves by single powers of `η`, and so what is hashed takes the next, after public outputs. These stand in the first
-/// rows, and a climb in front of them would lengthen the instance columns.
-fn assign_bases(model: &Model, profile: &Profile, visibility: Visibility, tensors: &mut [Tensor]) {
-    let rank = |t: &Tensor| {
-        let is = |ports: &[Port]| ports.iter().any(|p| p.node == t.node);
-        match (is(&model.outputs), is(&model.inputs)) {
-            (true, _) if visibility.output == Shown::Hashed => 1,
-            (true, _) if visibility.hashes() => 0,
-            (_, true) if visibility.input == Shown::Hashed => 1,
-            _ => 2,
-        }
-    };
-    let mut base = if visibility.hashes() {
-        profile.fixed_lanes
-    } else {
-        0
-    };
-    for low in 0..=2 {
-        for tensor in tensors.iter_mut().rev().filter(|t| rank(t) == low) {
-            // As few rows of weights as can be hold a functional's weights for one tensor.
-            let (range, left) = (tensor.range_p(profile), base % profile.fixed_lanes);
-            if left + range > profile.fixed_lanes {
-                base = base.next_multiple_of(profile.fixed_lanes);
-            }
-            tensor.base_p = base;
-            base += range;
-        }
-    }
-    let mut base = 0;
-    for tensor in tensors.iter_mut().rev().filter(|t| t.consumed) {
-        tensor.base_c = base;
-        base += tensor.range_c(profile);
     }
 }

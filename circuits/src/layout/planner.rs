@@ -6,6 +6,7 @@ use super::copies::{accumulator_grid, bias_source, is_flat, requested};
 use super::order::{Production, Rows};
 use super::plan::LayoutError;
 use super::scheme::{self, Scheme};
+use super::sequence;
 use super::tables::{Function, Tables};
 use super::{Shown, Tensor, Visibility};
 use crate::model::{Kind, Linear, Model, NodeId, Op, Table};
@@ -20,10 +21,6 @@ pub(super) struct Planner<'a> {
     pitch: i64,
     /// `(node, term index)` of the terms that read a node.
     pub(super) readers: HashMap<NodeId, Vec<(NodeId, usize)>>,
-    /// Nodes in the order of their rows.
-    row_order: Vec<NodeId>,
-    /// Place of a node in `row_order`.
-    pub(super) place: HashMap<NodeId, usize>,
 }
 
 impl<'a> Planner<'a> {
@@ -50,19 +47,11 @@ impl<'a> Planner<'a> {
         } else {
             1
         };
-        let row_order = row_order(model);
-        let place = row_order
-            .iter()
-            .enumerate()
-            .map(|(i, id)| (*id, i))
-            .collect();
         Planner {
             model,
             profile,
             pitch,
             readers,
-            row_order,
-            place,
         }
     }
 
@@ -336,8 +325,9 @@ impl<'a> Planner<'a> {
             };
             done.insert(id, tensor);
         }
-        let mut out = Vec::with_capacity(self.row_order.len());
-        for id in &self.row_order {
+        let order = sequence::of(self.model, &self.profile, visibility, &done);
+        let mut out = Vec::with_capacity(order.len());
+        for id in &order {
             let tensor = done.remove(id).ok_or_else(|| LayoutError::Unsupported {
                 node: self.model.nodes[*id].name.clone(),
                 what: "is an input and an output at once; add an operator between them",
@@ -346,26 +336,6 @@ impl<'a> Planner<'a> {
         }
         Ok(out)
     }
-}
-
-/// Outputs, inputs, then the others by their distance from the inputs: those that read one tensor stand close together,
-/// and so do the weights of its functionals.
-fn row_order(model: &Model) -> Vec<NodeId> {
-    let mut depth = vec![0usize; model.nodes.len()];
-    for (id, node) in model.nodes.iter().enumerate() {
-        if let Kind::Linear(linear) = &node.kind {
-            let sources = linear.terms.iter().map(|term| depth[term.source]);
-            depth[id] = 1 + sources.max().unwrap_or(0);
-        }
-    }
-    let ports = model.outputs.iter().chain(&model.inputs);
-    let mut order: Vec<NodeId> = ports.map(|port| port.node).collect();
-    let mut others: Vec<NodeId> = (0..model.nodes.len())
-        .filter(|id| !order.contains(id))
-        .collect();
-    others.sort_by_key(|id| depth[*id]);
-    order.extend(others);
-    order
 }
 
 /// Registers a tensor's functions: the tag of its rows and of the first row of a window.

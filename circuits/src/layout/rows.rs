@@ -150,9 +150,8 @@ impl<'a> Activation<'a> {
         for index in 0..self.tensors.len() {
             let start = self.rows.len();
             let junk = self.write_tensor(columns, index)?;
-            let name = self.model.nodes[self.tensors[index].node].name.clone();
             self.nodes.push(NodeRows {
-                name,
+                node: self.tensors[index].node,
                 activation: self.rows.len() - start,
                 junk,
                 contraction: 0,

@@ -7,13 +7,21 @@ use super::planner::Planner;
 use super::{Chunk, Tensor, Weights, scheme};
 use crate::model::{Kind, NodeId, Op};
 
+/// Index of each node's tensor.
+type Place = HashMap<NodeId, usize>;
+
 impl Planner<'_> {
     /// The chunks in the order of the consumed functionals.
     pub(super) fn chunks(&self, tensors: &[Tensor]) -> Vec<Chunk> {
+        let place: Place = tensors
+            .iter()
+            .enumerate()
+            .map(|(i, t)| (t.node, i))
+            .collect();
         let mut out = Vec::new();
         for (index, tensor) in tensors.iter().enumerate().filter(|(_, t)| t.consumed) {
             if tensor.has_one {
-                let taps = self.bias_taps(tensor.node, tensors);
+                let taps = self.bias_taps(tensor.node, tensors, &place);
                 out.push(Chunk {
                     tensor: index,
                     source: None,
@@ -23,7 +31,7 @@ impl Planner<'_> {
             }
             let readers: Vec<Reader> = self.readers[&tensor.node]
                 .iter()
-                .map(|&(node, term)| Reader::new(self, tensors, node, term))
+                .map(|&(node, term)| Reader::new(self, tensors, &place, (node, term)))
                 .collect();
             let at_zero = value_at_zero(&self.model.nodes[tensor.node].kind);
             let lanes = self.profile.lanes;
@@ -54,7 +62,7 @@ impl Planner<'_> {
         out
     }
 
-    fn bias_taps(&self, source: NodeId, tensors: &[Tensor]) -> Vec<Weights> {
+    fn bias_taps(&self, source: NodeId, tensors: &[Tensor], place: &Place) -> Vec<Weights> {
         let mut readers: Vec<NodeId> = self.readers[&source].iter().map(|r| r.0).collect();
         readers.dedup();
         let mut seen = HashSet::new();
@@ -65,7 +73,7 @@ impl Planner<'_> {
                 let linear = self
                     .linear(reader)
                     .filter(|l| bias_source(l) == Some(source))?;
-                let to = self.place[&reader];
+                let to = place[&reader];
                 let target = Target::new(self, &tensors[to]);
                 let c = tensors[to].channels;
                 let item = linear.bias.len() / c;
@@ -161,8 +169,13 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(planner: &Planner<'a>, tensors: &'a [Tensor], node: NodeId, term: usize) -> Self {
-        let to = planner.place[&node];
+    fn new(
+        planner: &Planner<'a>,
+        tensors: &'a [Tensor],
+        place: &Place,
+        (node, term): (NodeId, usize),
+    ) -> Self {
+        let to = place[&node];
         let linear = planner.linear(node).expect("only linear nodes read");
         let mut taps: HashMap<usize, Vec<scheme::Tap>> = HashMap::new();
         for tap in planner.taps(node, term) {

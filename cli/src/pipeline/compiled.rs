@@ -183,8 +183,8 @@ pub fn facts(compiled: &CompiledModel) -> Result<Facts> {
         Shown::Hashed => 1,
         Shown::Private => 0,
     };
-    let layers = layout.model.nodes.iter().map(|node| {
-        let rows = stats.nodes.iter().find(|rows| rows.name == node.name);
+    let layers = layout.model.nodes.iter().enumerate().map(|(id, node)| {
+        let rows = stats.nodes.iter().find(|rows| rows.node == id);
         let (kind, weights) = describe(&node.kind);
         let shape = node.shape;
         LayerFacts {

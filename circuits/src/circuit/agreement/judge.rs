@@ -17,9 +17,13 @@ use crate::testing::features;
 use crate::witness::{Inference, Witness};
 
 /// Why a random model may be refused: a name, and how the message of an unsupported node begins.
-const UNSUPPORTED: [(&str, &str); 2] = [
+const UNSUPPORTED: [(&str, &str); 3] = [
     ("idle input", "is an input that no output depends on"),
     ("batch", "sums a pooled and a convolved tensor"),
+    (
+        "weights",
+        "its terms read one cell with weights that add up",
+    ),
 ];
 
 /// The names of all reasons that may be.
@@ -34,9 +38,6 @@ pub(super) fn reason(model: &Model, error: &LayoutError) -> &'static str {
         LayoutError::Bounds(_) => Some("sums"),
         LayoutError::TableTooLarge { .. } => Some("table"),
         LayoutError::TooManyRows { .. } => Some("rows"),
-        LayoutError::Broken { what, .. } if what.starts_with("weights of one cell") => {
-            Some("weights")
-        }
         LayoutError::Unsupported { what, .. } => {
             let known = UNSUPPORTED.iter().find(|known| what.starts_with(known.1));
             known.map(|known| known.0)
