@@ -2,10 +2,11 @@
 
 use tensorseal_circuits::{
     graph,
-    onnx::{self, ImportOptions},
+    onnx::{self, ImportError, ImportOptions, Reference},
+    quantize::{self, Calibration, QuantizeOptions},
 };
 
-use super::model_support::{Onnx, agrees};
+use super::model_support::{Onnx, agrees, circuit_agrees, error, run, samples};
 
 fn image() -> Onnx {
     Onnx::new().input("x", &[1, 4, 6, 6])
@@ -291,4 +292,81 @@ fn negative_pads_crop() {
     let graph = onnx::import(&onnx.bytes(), &ImportOptions::default()).unwrap();
     let values = graph::evaluate(&graph, &[&[1.0, 2.0, 3.0, 4.0]]);
     assert_eq!(values[graph.outputs[0].node], [2.0, 3.0, 4.0, 0.0]);
+}
+
+/// Runs a model whose input `z` nothing reads, beside the reference, which is given none.
+fn without_z(onnx: &Onnx) {
+    let options = ImportOptions::default();
+    let graph = onnx::import(&onnx.bytes(), &options).unwrap();
+    assert_eq!(
+        (graph.inputs.len(), &graph.unread[..]),
+        (1, &["z".to_owned()][..])
+    );
+    let reference = Reference::new(&onnx.bytes(), &options)
+        .unwrap()
+        .without(&graph.unread);
+    let samples = samples(&graph, 4, 3);
+    let calibration = Calibration::measure(&graph, &samples).unwrap();
+    let model = quantize::quantize(&graph, &calibration, &QuantizeOptions::default()).unwrap();
+    for sample in &samples {
+        let expected = reference.run(sample).unwrap();
+        for (got, expected) in run(&model, sample).iter().zip(&expected) {
+            assert!(error(got, expected, 1.0) < 0.03);
+        }
+    }
+    circuit_agrees(&model, &samples[0]);
+}
+
+#[test]
+fn inputs_that_no_output_needs_are_dropped() {
+    let x = || {
+        Onnx::new()
+            .input("z", &[1, 4])
+            .input("x", &[1, 4])
+            .weights("w", &[4, 3])
+    };
+    without_z(&x().node("MatMul", &["x", "w"], "y").output("y"));
+    // Read, but by nothing that reaches an output.
+    without_z(
+        &x().node("Exp", &["z"], "e")
+            .node("MatMul", &["x", "w"], "y")
+            .output("y"),
+    );
+    // Joined, computed with, and cut off again.
+    without_z(
+        &x().node("Concat", &["x", "z"], "both")
+            .int("axis", 1)
+            .node("Relu", &["both"], "r")
+            .ints("from", &[0])
+            .ints("to", &[4])
+            .ints("axes", &[1])
+            .node("Slice", &["r", "from", "to", "axes"], "a")
+            .node("MatMul", &["a", "w"], "y")
+            .output("y"),
+    );
+}
+
+#[test]
+fn outputs_that_are_constant_are_shown() {
+    let onnx = Onnx::new()
+        .input("x", &[1, 4])
+        .weights("w", &[4, 3])
+        .floats("c", &[1, 2], vec![0.5, -3.0])
+        .node("Neg", &["c"], "k")
+        .node("MatMul", &["x", "w"], "y")
+        .output("k")
+        .output("y");
+    let (graph, model) = agrees(&onnx, 1);
+    assert_eq!(graph.constant_outputs, ["k"]);
+    assert_eq!(model.outputs[0].name, "k");
+    let only = Onnx::new()
+        .input("x", &[1, 4])
+        .floats("c", &[1], vec![1.0])
+        .node("Neg", &["c"], "k")
+        .output("k");
+    let error = onnx::import(&only.bytes(), &ImportOptions::default()).unwrap_err();
+    assert!(
+        matches!(error, ImportError::ConstantOutput { .. }),
+        "{error}"
+    );
 }
