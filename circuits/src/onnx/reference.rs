@@ -9,7 +9,7 @@ use tract_onnx::prelude::{
 };
 
 use super::{
-    ImportError, ImportOptions, ml,
+    ImportError, ImportOptions, branches, ml,
     parse::{self, Input},
     sizes,
 };
@@ -74,7 +74,9 @@ impl Reference {
     /// # Errors
     /// The same as [`super::import`] for what cannot be read.
     pub fn new(bytes: &[u8], options: &ImportOptions) -> Result<Reference, ImportError> {
-        let mut model = super::quantized::expand(&parse::decode(bytes)?)?.model;
+        let mut model = parse::decode(bytes)?;
+        branches::resolve(&mut model, options.batch)?;
+        let mut model = super::quantized::expand(&model)?.model;
         let inputs = parse::fix_inputs(&mut model, options.batch)?;
         sizes::check(&model, &inputs)?;
         let failed = |e| ImportError::Analysis {
