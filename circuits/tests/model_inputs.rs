@@ -317,3 +317,91 @@ fn json_is_bounded_in_depth_and_says_each_name_once() {
     let long = format!("[1, \"{}\"]", "a".repeat(100_000));
     assert!(json(&long, &one()).unwrap_err().to_string().len() < 1000);
 }
+
+/// A cut picture of as many values as a whole number of pictures must not pass as those.
+#[test]
+fn the_shape_of_an_array_must_be_its_inputs() {
+    let spec = |shape: &[usize]| {
+        vec![InputSpec {
+            name: "x".into(),
+            shape: shape.to_vec(),
+        }]
+    };
+    let samples = |input: &[usize], shape: &[usize]| {
+        let text: String = shape.iter().map(|d| format!("{d},")).collect();
+        let bytes = vec![1; shape.iter().product()];
+        let file = npy(&header("|u1", "False", &format!("({text})")), &bytes);
+        read(&file, &spec(input)).map(|samples| samples.len())
+    };
+    let picture: &[usize] = &[1, 1, 8, 8];
+    for (shape, count) in [
+        (&[1, 1, 8, 8][..], 1),
+        (&[5, 1, 8, 8], 5),
+        (&[5, 1, 1, 8, 8], 5),
+        (&[1, 8, 8], 1),
+        (&[64], 1),
+        (&[320], 5),
+        (&[5, 64], 5),
+    ] {
+        assert_eq!(samples(picture, shape).unwrap(), count, "{shape:?}");
+    }
+    for shape in [
+        &[40, 1, 7, 8][..],
+        &[8, 1, 1, 7, 8],
+        &[1, 8, 8, 1],
+        &[2, 3, 1, 8, 8],
+        &[64, 1],
+        &[16, 4],
+        &[65],
+        &[0, 1, 8, 8],
+    ] {
+        let error = samples(picture, shape).unwrap_err();
+        assert!(
+            matches!(&error, InputError::Shape { expected, got, .. } if expected == picture && got == shape),
+            "{shape:?}: {error}"
+        );
+        let text = error.to_string();
+        assert!(
+            text.contains("[1, 1, 8, 8]") && text.contains("[samples, 1, 1, 8, 8]"),
+            "{text}"
+        );
+    }
+    assert_eq!(samples(&[3, 2], &[6, 2]).unwrap(), 2);
+    assert!(samples(&[3, 2], &[2, 3]).is_err());
+    assert_eq!(samples(&[], &[4]).unwrap(), 4);
+}
+
+#[test]
+fn an_array_of_another_name_is_not_the_inputs() {
+    let file = |name: &str| {
+        let mut npz = NpzWriter::new(Cursor::new(Vec::new()));
+        npz.add_array(name, &array![[1.0f32, 2.0]]).unwrap();
+        let bytes = npz.finish().unwrap().into_inner();
+        parse("in.npz", "npz", &bytes, &one())
+    };
+    assert!(file("x").is_ok() && file("arr_0").is_ok());
+    let error = file("y").unwrap_err();
+    assert!(matches!(error, InputError::Missing { .. }), "{error}");
+    assert!(error.to_string().contains("it holds `y`; name"), "{error}");
+    assert!(json(r#"{"y": [1, 2]}"#, &one()).is_err());
+}
+
+#[test]
+fn json_of_truth_values_is_read_and_of_ragged_arrays_refused() {
+    assert_eq!(
+        json("[[true, false]]", &one()).unwrap(),
+        vec![vec![vec![1.0, 0.0]]]
+    );
+    for text in [
+        "[[1, 2], [3], [4, 5, 6]]",
+        "[[1], 2]",
+        "[1, [2]]",
+        "[[], [1, 2]]",
+    ] {
+        let error = json(text, &one()).unwrap_err();
+        assert!(
+            matches!(error, InputError::Format { .. }),
+            "{text}: {error}"
+        );
+    }
+}

@@ -155,7 +155,7 @@ fn padding(
 }
 
 /// Removes nodes that no output needs. Inputs stay: they are part of the interface.
-fn drop_dead(graph: &mut Graph) {
+pub(super) fn drop_dead(graph: &mut Graph) {
     let mut live = vec![false; graph.nodes.len()];
     for &input in &graph.inputs {
         live[input] = true;

@@ -13,6 +13,7 @@ mod function;
 mod grids;
 mod integers;
 mod quantized;
+mod unread;
 
 pub use activation::Activation;
 pub use differences::{Agreement, NEAR, NearTie, explain};
@@ -46,6 +47,10 @@ pub struct Graph {
     pub tabular: bool,
     /// The quantized tensors of the ONNX graph, by name.
     pub quantized: Vec<QuantizedTensor>,
+    /// ONNX names of inputs that no output depends on: they are dropped.
+    pub unread: Vec<String>,
+    /// Names of outputs that are the same for every input.
+    pub constant_outputs: Vec<String>,
 }
 
 /// A quantized tensor of the ONNX graph.
@@ -251,6 +256,11 @@ impl Graph {
             });
         }
         features
+    }
+
+    /// Drops inputs of which no output needs an element, and notes their names; one input stays in any case.
+    pub fn drop_unread(&mut self) {
+        unread::drop_unread(self);
     }
 
     /// Rewrites that keep every output: composes rearrangements, moves zero padding into convolutions and mean

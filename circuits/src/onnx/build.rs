@@ -39,6 +39,8 @@ pub(super) struct Builder<'a> {
     shares: HashSet<NodeId>,
     masks: HashMap<NodeId, Mask>,
     refused: Option<String>,
+    /// See [`ops::computed_with`].
+    computed_with: HashSet<String>,
     pub(super) integers: Integers<'a>,
 }
 
@@ -65,6 +67,8 @@ pub(super) fn build(
         outputs: Vec::new(),
         tabular: ml::uses_domain(model),
         quantized: Vec::new(),
+        unread: Vec::new(),
+        constant_outputs: Vec::new(),
     };
     let mut builder = Builder {
         graph,
@@ -74,6 +78,7 @@ pub(super) fn build(
         masks: HashMap::new(),
         refused: analysis.refused,
         shares: HashSet::new(),
+        computed_with: ops::computed_with(&onnx.node),
         integers: Integers::new(types, &onnx.node),
     };
     for (name, fact) in &builder.facts {
@@ -102,25 +107,35 @@ pub(super) fn build(
             builder.carry_integers(&node)?;
         }
     }
-    for output in &onnx.output {
-        match builder.values.get(&output.name) {
-            Some(&Value::Node(node)) => {
-                let node = builder.integer_output(&output.name, node)?;
-                builder.graph.outputs.push(Output {
-                    name: output.name.clone(),
-                    node,
-                });
+    let mut constants = Vec::new();
+    for (at, output) in onnx.output.iter().enumerate() {
+        let node = match builder.values.get(&output.name) {
+            Some(&Value::Node(node)) => builder.integer_output(&output.name, node)?,
+            Some(Value::Constant(value)) => {
+                constants.push((at, output.name.clone(), value.clone()));
+                continue;
             }
-            _ => {
+            None => {
                 return Err(ImportError::ConstantOutput {
                     output: output.name.clone(),
                 });
             }
-        }
+        };
+        let name = output.name.clone();
+        builder.graph.outputs.push(Output { name, node });
+    }
+    if let ([], [(_, output, _), ..]) = (&builder.graph.outputs[..], &constants[..]) {
+        return Err(ImportError::ConstantOutput {
+            output: output.clone(),
+        });
     }
     builder.check_masks()?;
     builder.graph.simplify();
     ops::check_argmax(&builder.graph)?;
+    builder.graph.drop_unread();
+    for (at, name, value) in constants {
+        builder.constant_output(at, name, &value)?;
+    }
     Ok(builder.graph)
 }
 
@@ -170,6 +185,54 @@ impl Builder<'_> {
             self.facts.insert(name, fact);
         }
         Ok(())
+    }
+
+    /// Appends an output that is the same for every input, at its place: nothing of an input, plus a constant.
+    fn constant_output(
+        &mut self,
+        at: usize,
+        name: String,
+        value: &Tensor,
+    ) -> Result<(), ImportError> {
+        let refused = || ImportError::ConstantOutput {
+            output: name.clone(),
+        };
+        let cast = value.cast_to::<f32>().map_err(|_| refused())?;
+        let view = cast.to_plain_array_view::<f32>().map_err(|_| refused())?;
+        let mut offset: Vec<f32> = view.iter().copied().collect();
+        let len = offset.len() / self.batch();
+        let is_one_item = len * self.batch() == offset.len()
+            && offset.chunks(len.max(1)).all(|item| *item == offset[..len]);
+        if len == 0 || !is_one_item || offset.iter().any(|v| !v.is_finite()) {
+            return Err(refused());
+        }
+        offset.truncate(len);
+        let shape = value.shape().to_vec();
+        let nothing = Op::Map(Vec::new());
+        let zeros = self.push(&name, vec![self.graph.inputs[0]], shape.clone(), nothing);
+        let scale = vec![1.0; len];
+        let node = self.push(&name, vec![zeros], shape, Op::Affine { scale, offset });
+        self.graph.constant_outputs.push(name.clone());
+        self.graph.outputs.insert(at, Output { name, node });
+        Ok(())
+    }
+
+    /// True where some node computes with a tensor, see [`ops::computed_with`].
+    pub(super) fn is_computed_with(&self, name: &str) -> bool {
+        self.computed_with.contains(name)
+    }
+
+    /// Narrows what an input of whole numbers can be, where a tensor is one, moved perhaps: what reads it takes no others.
+    pub(super) fn bound_whole(&mut self, id: NodeId, bounds: (i64, i64)) {
+        let mut id = id;
+        while let (Op::Rearrange(_), &[input]) =
+            (&self.graph.nodes[id].op, &self.graph.nodes[id].inputs[..])
+        {
+            id = input;
+        }
+        if let Op::Whole { lo, hi } = &mut self.graph.nodes[id].op {
+            (*lo, *hi) = ((*lo).max(bounds.0), (*hi).min(bounds.1));
+        }
     }
 
     /// Elements of an item that a mask leaves out of a softmax over this tensor.

@@ -4,6 +4,7 @@
 //! input into [`crate::graph`]. An operator outside the list of [`supported_operators`] is refused by name.
 
 mod attributes;
+mod branches;
 mod broadcast;
 mod build;
 mod checks;
@@ -48,7 +49,8 @@ pub fn supported_operators() -> Vec<&'static str> {
 /// # Errors
 /// See [`ImportError`]; corrupt bytes are an error, never a panic.
 pub fn import(bytes: &[u8], options: &ImportOptions) -> Result<Graph, ImportError> {
-    let model = parse::decode(bytes)?;
+    let mut model = parse::decode(bytes)?;
+    branches::resolve(&mut model, options.batch)?;
     let mut expanded = quantized::expand(&model)?;
     ops::check_operators(parse::graph(&model)?)?;
     let inputs = parse::fix_inputs(&mut expanded.model, options.batch)?;

@@ -121,9 +121,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
     if graph.output.is_empty() {
         return Err(parse("the graph has no outputs".into()));
     }
-    check_names(graph)?;
-    checks::check(graph)?;
+    check_graph(graph)?;
     Ok(model)
+}
+
+/// Checks a graph as it stands in the file.
+pub(super) fn check_graph(graph: &GraphProto) -> Result<(), ImportError> {
+    check_names(graph)?;
+    checks::check(graph)
 }
 
 /// Names of the graph, its nodes and their tensors stand in reports, in compiled models and keys.
@@ -203,22 +208,24 @@ pub(super) fn analyse(model: &ModelProto, inputs: Vec<Input>) -> Result<Analysis
 
 /// The constants of the file.
 pub(super) fn constants(model: &ModelProto) -> Result<HashMap<String, Fact>, ImportError> {
-    let load = |proto: &TensorProto| {
-        let failed = |reason| ImportError::Parse {
-            reason: format!("initializer `{}`: {reason}", proto.name),
-        };
-        let tensor = guarded("decoding", || {
-            load_tensor(&*FRAMEWORK.provider, proto, None)
-        })?;
-        let tensor = Arc::new(tensor.map_err(|e| failed(format!("{e:#}")))?);
-        let fact = Fact {
-            shape: Some(tensor.shape().to_vec()),
-            datum: Some(tensor.datum_type()),
-            value: Some(tensor),
-        };
-        Ok((proto.name.clone(), fact))
-    };
+    let load = |proto: &TensorProto| Ok((proto.name.clone(), constant(proto)?));
     graph(model)?.initializer.iter().map(load).collect()
+}
+
+/// A constant of the file.
+pub(super) fn constant(proto: &TensorProto) -> Result<Fact, ImportError> {
+    let failed = |reason| ImportError::Parse {
+        reason: format!("initializer `{}`: {reason}", proto.name),
+    };
+    let tensor = guarded("decoding", || {
+        load_tensor(&*FRAMEWORK.provider, proto, None)
+    })?;
+    let tensor = Arc::new(tensor.map_err(|e| failed(format!("{e:#}")))?);
+    Ok(Fact {
+        shape: Some(tensor.shape().to_vec()),
+        datum: Some(tensor.datum_type()),
+        value: Some(tensor),
+    })
 }
 
 /// What follows about a node's outputs from what its operands turned out to be: for nodes behind one that `tract`

@@ -9,7 +9,7 @@ use tract_onnx::prelude::{
 };
 
 use super::{
-    ImportError, ImportOptions, ml,
+    ImportError, ImportOptions, branches, ml,
     parse::{self, Input},
     sizes,
 };
@@ -27,6 +27,8 @@ enum Runner {
 pub struct Reference {
     runner: Runner,
     inputs: Vec<Input>,
+    /// Names of inputs that the model does not read, see [`Reference::without`].
+    unread: Vec<String>,
 }
 
 impl std::fmt::Debug for Reference {
@@ -72,7 +74,9 @@ impl Reference {
     /// # Errors
     /// The same as [`super::import`] for what cannot be read.
     pub fn new(bytes: &[u8], options: &ImportOptions) -> Result<Reference, ImportError> {
-        let mut model = super::quantized::expand(&parse::decode(bytes)?)?.model;
+        let mut model = parse::decode(bytes)?;
+        branches::resolve(&mut model, options.batch)?;
+        let mut model = super::quantized::expand(&model)?.model;
         let inputs = parse::fix_inputs(&mut model, options.batch)?;
         sizes::check(&model, &inputs)?;
         let failed = |e| ImportError::Analysis {
@@ -89,7 +93,24 @@ impl Reference {
             Ok(Ok(plan)) if !ml::uses_domain(&model) => Runner::Plan(plan),
             _ => Runner::Graph(super::import(bytes, options)?),
         };
-        Ok(Reference { runner, inputs })
+        Ok(Reference {
+            runner,
+            inputs,
+            unread: Vec::new(),
+        })
+    }
+
+    /// The same model without these inputs, which no output depends on: see [`Graph::unread`].
+    pub fn without(mut self, unread: &[String]) -> Reference {
+        self.unread = unread.to_vec();
+        self
+    }
+
+    /// The inputs that are given.
+    fn given(&self) -> impl Iterator<Item = &Input> {
+        self.inputs
+            .iter()
+            .filter(|input| !self.unread.contains(&input.name))
     }
 
     /// Runs the model: one row-major array for each input, batch included, gives one for each output.
@@ -97,13 +118,14 @@ impl Reference {
     /// # Errors
     /// [`ReferenceError`], for inputs of the wrong number or length.
     pub fn run(&self, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, ReferenceError> {
-        if inputs.len() != self.inputs.len() {
+        let expected = self.given().count();
+        if inputs.len() != expected {
             return Err(ReferenceError::Inputs {
-                expected: self.inputs.len(),
+                expected,
                 got: inputs.len(),
             });
         }
-        for (Input { name, shape, .. }, values) in self.inputs.iter().zip(inputs) {
+        for (Input { name, shape, .. }, values) in self.given().zip(inputs) {
             if values.len() != shape.iter().product::<usize>() {
                 let (input, expected) = (name.clone(), shape.clone());
                 return Err(ReferenceError::Length {
@@ -128,7 +150,15 @@ impl Reference {
             Runner::Graph(graph) => return Ok(graph::run(graph, inputs)),
         };
         let mut tensors = tract_onnx::prelude::tvec![];
-        for (input, values) in self.inputs.iter().zip(inputs) {
+        let mut given = inputs.iter();
+        for input in &self.inputs {
+            let zeros;
+            let values = if self.unread.contains(&input.name) {
+                zeros = vec![0.0; input.shape.iter().product()];
+                &zeros
+            } else {
+                given.next().expect("as many as are given")
+            };
             let tensor = Tensor::from_shape(&input.shape, values)?;
             let tensor = tensor.cast_to_dt(input.datum)?.into_owned();
             tensors.push(tensor.into_tvalue());

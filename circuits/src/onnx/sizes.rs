@@ -6,7 +6,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use tract_onnx::{
-    pb::{ModelProto, NodeProto},
+    pb::{ModelProto, NodeProto, TensorProto},
     prelude::{DatumType, Tensor},
 };
 
@@ -67,28 +67,70 @@ const WITH_AXES: &[&str] = &[
 
 /// Refuses a model with a tensor beyond the limits, or with too many of them.
 pub(super) fn check(model: &ModelProto, inputs: &[Input]) -> Result<(), ImportError> {
-    let mut facts = parse::constants(model)?;
-    let own = facts.values().map(elements).sum::<u128>();
-    let mut budget = Budget {
-        all: 0,
-        folded: 0,
-        foldable: MAX_FOLDED.max(4 * own),
-    };
-    for input in inputs {
-        check_rows(input)?;
-        let fact = Fact {
-            shape: Some(input.shape.clone()),
-            datum: Some(input.datum),
-            value: None,
-        };
-        budget.admit(&input.name, elements(&fact), false)?;
-        facts.insert(input.name.clone(), fact);
-    }
-    let opset = parse::opset(model);
+    let mut known = Known::new(model, inputs)?;
     for proto in &parse::graph(model)?.node {
-        facts.extend(node(opset, proto, &facts, &mut budget)?);
+        known.add(proto)?;
     }
     Ok(())
+}
+
+/// What is known of tensors before a model is inferred as a whole, within bounds.
+pub(super) struct Known {
+    opset: i64,
+    facts: HashMap<String, Fact>,
+    budget: Budget,
+}
+
+impl Known {
+    /// The inputs and constants of a model.
+    pub(super) fn new(model: &ModelProto, inputs: &[Input]) -> Result<Known, ImportError> {
+        let mut facts = parse::constants(model)?;
+        let own = facts.values().map(elements).sum::<u128>();
+        let mut budget = Budget {
+            all: 0,
+            folded: 0,
+            foldable: MAX_FOLDED.max(4 * own),
+        };
+        for input in inputs {
+            check_rows(input)?;
+            let fact = Fact {
+                shape: Some(input.shape.clone()),
+                datum: Some(input.datum),
+                value: None,
+            };
+            budget.admit(&input.name, elements(&fact), false)?;
+            facts.insert(input.name.clone(), fact);
+        }
+        Ok(Known {
+            opset: parse::opset(model),
+            facts,
+            budget,
+        })
+    }
+
+    /// Adds what follows about the outputs of the next node.
+    pub(super) fn add(&mut self, proto: &NodeProto) -> Result<(), ImportError> {
+        let found = node(self.opset, proto, &self.facts, &mut self.budget)?;
+        self.facts.extend(found);
+        Ok(())
+    }
+
+    /// Adds a constant.
+    pub(super) fn constant(&mut self, proto: &TensorProto) -> Result<(), ImportError> {
+        let fact = parse::constant(proto)?;
+        self.budget.admit(&proto.name, elements(&fact), true)?;
+        self.facts.insert(proto.name.clone(), fact);
+        Ok(())
+    }
+
+    /// The truth value of a tensor of one element, where it is known.
+    pub(super) fn truth(&self, name: &str) -> Option<bool> {
+        let numbers = numbers(self.facts.get(name)?.value.as_deref()?)?;
+        match numbers[..] {
+            [value] => Some(value != 0.0),
+            _ => None,
+        }
+    }
 }
 
 /// Elements of the tensors so far.

@@ -342,6 +342,23 @@ fn stumps_agree(onnx: &Onnx, bound: f32, expected: [(f32, &[f32]); 3]) {
 }
 
 #[test]
+fn a_base_value_of_the_second_class_alone_is_not_added() {
+    // ONNX Runtime gives σ(0) and σ(score), and labels by the score's sign.
+    let onnx = stumps(&[1, 1], &[[0.1, -0.6], [-0.2, 0.3]], &[3, 7], "LOGISTIC")
+        .attr_floats("base_values", &[0.4]);
+    let p = |score: f32| 1.0 / (1.0 + (-score).exp());
+    stumps_agree(
+        &onnx,
+        1e-2,
+        [
+            (3.0, &[0.5, p(-0.1)]),
+            (3.0, &[0.5, p(-0.8)]),
+            (3.0, &[0.5, p(-0.3)]),
+        ],
+    );
+}
+
+#[test]
 fn ensembles_classify_as_the_runtime_does() {
     let positive = [[0.1, 0.6], [0.2, 0.3]];
     let mixed = [[0.1, -0.6], [-0.2, 0.3]];

@@ -235,6 +235,23 @@ impl Case {
         (model.encode_to_vec(), sample, expected)
     }
 
+    /// A sample without the inputs that the importer dropped.
+    fn remaining(
+        &self,
+        graph: &Graph,
+        choice: &[usize],
+        joined: &[usize],
+        sample: Tensors,
+    ) -> Tensors {
+        let onnx = self.model.graph.as_ref().expect("it was read");
+        let names = choice.iter().map(|&i| onnx.input[i].name.clone());
+        let names = names.chain(joined.iter().map(|output| format!("extra{output}")));
+        let read = names
+            .zip(sample)
+            .filter(|(name, _)| !graph.unread.contains(name));
+        read.map(|(_, values)| values).collect()
+    }
+
     /// The operators of the model.
     pub(super) fn operators(&self) -> BTreeSet<String> {
         let nodes = self.model.graph.iter().flat_map(|g| &g.node);
@@ -269,7 +286,10 @@ impl Case {
         loop {
             let (bytes, sample, expected) = self.variant(choice, &joined);
             let error = match onnx::import(&bytes, &ImportOptions { batch, name: None }) {
-                Ok(graph) => return judge(&graph, &sample, &expected),
+                Ok(graph) => {
+                    let sample = self.remaining(&graph, choice, &joined, sample);
+                    return judge(&graph, &sample, &expected);
+                }
                 Err(error) => error,
             };
             let constant = match &error {

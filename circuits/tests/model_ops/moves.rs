@@ -2,10 +2,16 @@
 
 use tensorseal_circuits::{
     graph,
-    onnx::{self, ImportOptions},
+    onnx::{self, ImportError, ImportOptions, Reference},
+    quantize::{self, Calibration, QuantizeOptions},
 };
 
-use super::model_support::{Onnx, agrees};
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, NodeProto, ValueInfoProto, attribute_proto::AttributeType,
+    tensor_proto::DataType,
+};
+
+use super::model_support::{Onnx, agrees, circuit_agrees, error, run, samples};
 
 fn image() -> Onnx {
     Onnx::new().input("x", &[1, 4, 6, 6])
@@ -291,4 +297,173 @@ fn negative_pads_crop() {
     let graph = onnx::import(&onnx.bytes(), &ImportOptions::default()).unwrap();
     let values = graph::evaluate(&graph, &[&[1.0, 2.0, 3.0, 4.0]]);
     assert_eq!(values[graph.outputs[0].node], [2.0, 3.0, 4.0, 0.0]);
+}
+
+/// Runs a model whose input `z` nothing reads, beside the reference, which is given none.
+fn without_z(onnx: &Onnx) {
+    let options = ImportOptions::default();
+    let graph = onnx::import(&onnx.bytes(), &options).unwrap();
+    assert_eq!(
+        (graph.inputs.len(), &graph.unread[..]),
+        (1, &["z".to_owned()][..])
+    );
+    let reference = Reference::new(&onnx.bytes(), &options)
+        .unwrap()
+        .without(&graph.unread);
+    let samples = samples(&graph, 4, 3);
+    let calibration = Calibration::measure(&graph, &samples).unwrap();
+    let model = quantize::quantize(&graph, &calibration, &QuantizeOptions::default()).unwrap();
+    for sample in &samples {
+        let expected = reference.run(sample).unwrap();
+        for (got, expected) in run(&model, sample).iter().zip(&expected) {
+            assert!(error(got, expected, 1.0) < 0.03);
+        }
+    }
+    circuit_agrees(&model, &samples[0]);
+}
+
+#[test]
+fn inputs_that_no_output_needs_are_dropped() {
+    let x = || {
+        Onnx::new()
+            .input("z", &[1, 4])
+            .input("x", &[1, 4])
+            .weights("w", &[4, 3])
+    };
+    without_z(&x().node("MatMul", &["x", "w"], "y").output("y"));
+    // Read, but by nothing that reaches an output.
+    without_z(
+        &x().node("Exp", &["z"], "e")
+            .node("MatMul", &["x", "w"], "y")
+            .output("y"),
+    );
+    // Joined, computed with, and cut off again.
+    without_z(
+        &x().node("Concat", &["x", "z"], "both")
+            .int("axis", 1)
+            .node("Relu", &["both"], "r")
+            .ints("from", &[0])
+            .ints("to", &[4])
+            .ints("axes", &[1])
+            .node("Slice", &["r", "from", "to", "axes"], "a")
+            .node("MatMul", &["a", "w"], "y")
+            .output("y"),
+    );
+}
+
+#[test]
+fn outputs_that_are_constant_are_shown() {
+    let onnx = Onnx::new()
+        .input("x", &[1, 4])
+        .weights("w", &[4, 3])
+        .floats("c", &[1, 2], vec![0.5, -3.0])
+        .node("Neg", &["c"], "k")
+        .node("MatMul", &["x", "w"], "y")
+        .output("k")
+        .output("y");
+    let (graph, model) = agrees(&onnx, 1);
+    assert_eq!(graph.constant_outputs, ["k"]);
+    assert_eq!(model.outputs[0].name, "k");
+    let only = Onnx::new()
+        .input("x", &[1, 4])
+        .floats("c", &[1], vec![1.0])
+        .node("Neg", &["c"], "k")
+        .output("k");
+    let error = onnx::import(&only.bytes(), &ImportOptions::default()).unwrap_err();
+    assert!(
+        matches!(error, ImportError::ConstantOutput { .. }),
+        "{error}"
+    );
+}
+
+/// `If(condition)`: one of two branches of one node each, from the outer `x` to the node's output.
+fn chosen(onnx: Onnx, condition: &str, ops: [&str; 2], output: &str) -> Onnx {
+    let branch = |op: &str| GraphProto {
+        node: vec![NodeProto {
+            op_type: op.into(),
+            input: vec!["x".into()],
+            output: vec!["inner".into()],
+            ..NodeProto::default()
+        }],
+        output: vec![ValueInfoProto {
+            name: "inner".into(),
+            ..ValueInfoProto::default()
+        }],
+        ..GraphProto::default()
+    };
+    let attribute = |name: &str, op| AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Graph as i32,
+        g: Some(branch(op)),
+        ..AttributeProto::default()
+    };
+    onnx.node("If", &[condition], output).edit(|node| {
+        node.attribute.push(attribute("then_branch", ops[0]));
+        node.attribute.push(attribute("else_branch", ops[1]));
+    })
+}
+
+#[test]
+fn branches_are_taken_where_the_condition_is_known() {
+    let x = || Onnx::new().input("x", &[1, 4]).weights("w", &[4, 3]);
+    for (truth, activation) in [(1, "Relu"), (0, "Neg")] {
+        let flag = x().typed("flag", &[], DataType::Bool, &[truth]);
+        // Two nodes with inner tensors of one name.
+        let onnx = chosen(flag, "flag", ["Relu", "Neg"], "a");
+        let onnx = chosen(onnx, "flag", ["Tanh", "Abs"], "b")
+            .node("Add", &["a", "b"], "s")
+            .node("MatMul", &["s", "w"], "y")
+            .output("y");
+        let (graph, _) = agrees(&onnx, 1);
+        let plain =
+            x().node(activation, &["x"], "a")
+                .node(["Abs", "Tanh"][truth as usize], &["x"], "b");
+        let plain = plain
+            .node("Add", &["a", "b"], "s")
+            .node("MatMul", &["s", "w"], "y");
+        let plain = onnx::import(&plain.output("y").bytes(), &ImportOptions::default()).unwrap();
+        let ops = |graph: &graph::Graph| -> Vec<graph::Op> {
+            graph.nodes.iter().map(|node| node.op.clone()).collect()
+        };
+        assert_eq!(ops(&graph), ops(&plain));
+    }
+    // By the input's shape.
+    let sized = x()
+        .ints("four", &[1, 4])
+        .node("Shape", &["x"], "shape")
+        .node("Equal", &["shape", "four"], "equal")
+        .ints("last", &[1])
+        .node("Gather", &["equal", "last"], "is_four");
+    let onnx = chosen(sized, "is_four", ["Relu", "Nonsense"], "y").output("y");
+    agrees(&onnx, 1);
+    let computed = x()
+        .floats("zero", &[], vec![0.0])
+        .node("Greater", &["x", "zero"], "c");
+    let onnx = chosen(computed, "c", ["Relu", "Neg"], "y").output("y");
+    let error = onnx::import(&onnx.bytes(), &ImportOptions::default()).unwrap_err();
+    assert!(
+        error.to_string().contains("depends on the input"),
+        "{error}"
+    );
+}
+
+#[test]
+fn branches_count_against_the_limits() {
+    let onnx = Onnx::new()
+        .input("x", &[1, 4])
+        .typed("flag", &[], DataType::Bool, &[1]);
+    let onnx = chosen(onnx, "flag", ["Relu", "Neg"], "y");
+    // A branch of more nodes than a graph may have.
+    let onnx = onnx.edit(|node| {
+        for attribute in &mut node.attribute {
+            let graph = attribute.g.as_mut().unwrap();
+            let first = graph.node[0].clone();
+            graph.node.extend((0..20_000).map(|at| NodeProto {
+                output: vec![format!("t{at}")],
+                ..first.clone()
+            }));
+        }
+    });
+    let error = onnx::import(&onnx.output("y").bytes(), &ImportOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("20001 nodes"), "{error}");
 }

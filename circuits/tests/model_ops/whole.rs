@@ -2,7 +2,7 @@
 
 use tensorseal_circuits::{
     executor,
-    graph::Graph,
+    graph::{Graph, Op},
     model::Model,
     onnx::{self, ImportOptions, Reference},
     ports,
@@ -216,4 +216,47 @@ fn updates_at_constant_places() {
             _ => drop(onnx::import(&onnx.output("y").bytes(), &ImportOptions::default()).unwrap()),
         }
     }
+}
+
+/// As AdaBoost has it: the index is compared with all classes.
+#[test]
+fn an_index_over_all_of_an_item_is_computed_with() {
+    let onnx = Onnx::new()
+        .input("x", &[1, 4])
+        .ints("classes", &[0, 1, 2, 3])
+        .weights("w", &[4, 3])
+        .node("ArgMax", &["x"], "i")
+        .int("axis", 1)
+        .node("Equal", &["i", "classes"], "e")
+        .node("Cast", &["e"], "f")
+        .int("to", DataType::Float as i64)
+        .node("MatMul", &["f", "w"], "y");
+    agrees(&onnx.output("y"), 1);
+}
+
+#[test]
+fn rows_of_a_table_by_computed_indices() {
+    let table = || {
+        Onnx::new()
+            .whole("i", DataType::Int64, &[1, 4])
+            .weights("table", &[10, 5])
+            .node("Gather", &["table", "i"], "y")
+    };
+    let onnx = table().output("y");
+    let graph = onnx::import(&onnx.bytes(), &ImportOptions::default()).unwrap();
+    assert!(matches!(
+        graph.nodes[graph.inputs[0]].op,
+        Op::Whole { lo: -10, hi: 9 }
+    ));
+    agrees(&onnx, 1);
+    let axis = table().int("axis", 1).output("y").bytes();
+    let error = onnx::import(&axis, &ImportOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("first; transpose"), "{error}");
+    let large = Onnx::new()
+        .whole("i", DataType::Int64, &[1, 4])
+        .weights("table", &[300, 2])
+        .node("Gather", &["table", "i"], "y")
+        .output("y");
+    let error = onnx::import(&large.bytes(), &ImportOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("256 rows"), "{error}");
 }

@@ -80,6 +80,19 @@ pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
             "written",
             &format!("{} ({})", args.output.display(), ui::bytes(file_bytes)),
         ]);
+    if !float.unread_inputs().is_empty() {
+        let dropped = float.unread_inputs().join(", ");
+        let told =
+            format!("{dropped}: no output depends on it; dropped, and ignored where it is given");
+        table.row(["unread inputs", &told]);
+    }
+    if !float.constant_outputs().is_empty() {
+        let constant = float.constant_outputs().join(", ");
+        table.row([
+            "constant outputs",
+            &format!("{constant}: the same for every input"),
+        ]);
+    }
     let warnings = warnings(args);
     for warning in &warnings {
         table.row(["warning", warning]);
@@ -93,6 +106,7 @@ pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
             "bits": args.quantization.bits, "widths": found.as_ref().map(|found| &found.widths),
             "snr_db": found.as_ref().map(|found| found.decibels), "batch": compiled.batch(), "warnings": warnings,
             "calibration_items": calibration.len(),
+            "unread_inputs": float.unread_inputs(), "constant_outputs": float.constant_outputs(),
             "clamped": quantized.clamped, "calibration_values": quantized.values,
             "file": text::path(&args.output), "file_bytes": file_bytes,
         }),

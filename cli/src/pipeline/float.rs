@@ -93,12 +93,23 @@ impl FloatModel {
                 .map_or_else(|| "model".into(), |stem| shown(&stem.to_string_lossy()));
         }
         let reference = Reference::new(&bytes, &options).map_err(|why| refused(&why))?;
+        let reference = reference.without(&graph.unread);
         Ok(Self { graph, reference })
     }
 
     /// The model's name.
     pub fn name(&self) -> &str {
         &self.graph.name
+    }
+
+    /// Inputs that no output depends on; they are no part of the compiled model.
+    pub fn unread_inputs(&self) -> &[String] {
+        &self.graph.unread
+    }
+
+    /// Outputs that are the same for every input.
+    pub fn constant_outputs(&self) -> &[String] {
+        &self.graph.constant_outputs
     }
 
     /// The same model under another name.

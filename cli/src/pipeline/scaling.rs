@@ -69,6 +69,8 @@ impl Network {
                 outputs: vec![],
                 tabular: false,
                 quantized: vec![],
+                unread: vec![],
+                constant_outputs: vec![],
             },
             rng: ChaCha20Rng::seed_from_u64(SEED),
         }

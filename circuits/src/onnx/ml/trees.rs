@@ -216,13 +216,17 @@ fn binary(
     labels: Vec<i32>,
     post: Post,
 ) -> Result<(), ImportError> {
-    let base = node.floats("base_values").unwrap_or_default();
+    let mut base = node.floats("base_values").unwrap_or_default();
     let first = forest.leaves.iter().flatten().all(|&(score, _)| score == 0);
-    if base.len() > 1 || (!first && !base.is_empty()) {
+    if base.len() > 1 {
         return Err(node.form(format!(
-            "{} base values for one score of two classes; supported is one, with all weights at class 0",
+            "{} base values for one score of two classes; supported is one",
             base.len()
         )));
+    }
+    if !first {
+        // The value is class 0's; where all weights are class 1's, ONNX Runtime has no score to add it to.
+        base = &[];
     }
     let is_positive = forest.leaves.iter().flatten().all(|&(_, w)| w >= 0.0);
     let mut scores = forest.scores(ctx, node, x, 2)?;

@@ -1,4 +1,8 @@
-//! ArgMax over all elements of an item, as an output; over other axes see `selection.rs`.
+//! ArgMax over all elements of an item, as an output; over other axes, or where it is computed with, see `selection.rs`.
+
+use std::collections::HashSet;
+
+use tract_onnx::pb::NodeProto;
 
 use crate::{
     graph::{Graph, Op},
@@ -17,12 +21,54 @@ pub(super) fn argmax(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportErr
     let classes = usize::try_from(axis)
         .ok()
         .and_then(|axis| shape.get(axis).copied());
-    if classes != Some(shape.iter().product::<usize>() / ctx.batch()) {
+    let is_whole_item = classes == Some(shape.iter().product::<usize>() / ctx.batch());
+    if !is_whole_item
+        || node
+            .output(0)
+            .is_some_and(|name| ctx.is_computed_with(name))
+    {
         return super::selection::index(ctx, node);
     }
     let last = node.int("select_last_index") == Some(1);
     let shape = ctx.output_shape(node, 0)?;
     ctx.define(node, input, shape, Op::ArgMax { last })
+}
+
+/// Operators that hand an index on as it is.
+const PASS: &[&str] = &[
+    "Cast",
+    "CastLike",
+    "Flatten",
+    "Identity",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "ai.onnx.ml.ZipMap",
+];
+/// Operators that make a label of an index, or look at its shape alone.
+const LABEL: &[&str] = &[
+    "Shape",
+    "Size",
+    "ai.onnx.ml.ArrayFeatureExtractor",
+    "ai.onnx.ml.LabelEncoder",
+];
+
+/// The tensors that some node computes with, at once or after they were handed on; as an index these need bits.
+pub(in crate::onnx) fn computed_with(nodes: &[NodeProto]) -> HashSet<String> {
+    let mut found: HashSet<String> = HashSet::new();
+    for proto in nodes.iter().rev() {
+        let node = NodeView::new(proto);
+        let op = node.op();
+        let hands_on = PASS.contains(&op.as_str());
+        if LABEL.contains(&op.as_str())
+            || (hands_on && !node.outputs().any(|name| found.contains(name)))
+        {
+            continue;
+        }
+        let read = if hands_on { 1 } else { proto.input.len() };
+        found.extend(proto.input.iter().take(read).cloned());
+    }
+    found
 }
 
 /// An index or label is an output and nothing else: no operator may compute with it, except to reshape it.

@@ -13,9 +13,7 @@ pub(super) fn hint(op: &str) -> &'static str {
         }
     }
     match bare {
-        "If" | "Loop" | "Scan" => {
-            "export the model with its loops unrolled and its conditions decided: lengths and branches must be fixed"
-        }
+        "Loop" | "Scan" => "export the model with its loops unrolled: lengths must be fixed",
         "NonZero" | "NonMaxSuppression" | "Unique" | "Compress" => {
             "the shape of its result depends on the data: end the model before it, and run it on the proved outputs"
         }

@@ -144,6 +144,10 @@ fn indices(
 }
 
 pub(super) fn gather(ctx: &mut Builder, node: &NodeView) -> Result<(), ImportError> {
+    if let (Value::Constant(table), Value::Node(index)) = (ctx.value(node, 0)?, ctx.value(node, 1)?)
+    {
+        return super::embedding::embed(ctx, node, &table, index);
+    }
     let x = ctx.node(node, 0)?;
     let from = ctx.shape(x).to_vec();
     let axis = node.axis(node.int("axis").unwrap_or(0), from.len())?;

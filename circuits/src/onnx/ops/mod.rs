@@ -9,6 +9,7 @@ mod conv;
 mod conv_transpose;
 mod einsum;
 pub(super) mod elementwise;
+mod embedding;
 mod grid;
 mod hints;
 mod indexing;
@@ -28,7 +29,7 @@ pub(super) mod shape;
 mod softmax;
 pub(super) mod spatial;
 
-pub(super) use argmax::check_argmax;
+pub(super) use argmax::{check_argmax, computed_with};
 pub(super) use elementwise::expand as broadcast_to;
 pub(super) use reduce::{Core, reduced};
 pub(super) use softmax::{masked as masked_softmax, over as softmax_over};

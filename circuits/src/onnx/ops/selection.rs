@@ -45,7 +45,7 @@ fn to_end(rank: usize, axis: usize) -> (Vec<usize>, Vec<usize>) {
 }
 
 /// A product with constant weights over the last axis.
-fn weighted(
+pub(super) fn weighted(
     ctx: &mut Builder,
     node: &NodeView,
     x: NodeId,

@@ -40,7 +40,7 @@ pub enum InputError {
     },
     /// An input without an array.
     #[error(
-        "`{path}` holds no array for input `{input}`; it holds {}",
+        "`{path}` holds no array for input `{input}`; it holds {}; name the array as the input",
         listed(found)
     )]
     Missing {
@@ -67,8 +67,13 @@ pub enum InputError {
         /// Size of the file.
         bytes: usize,
     },
-    /// The wrong number of values.
-    #[error("`{path}`: input `{input}` expects shape {expected:?} ({} values, or a multiple for several samples), got shape {got:?}", expected.iter().product::<usize>())]
+    /// Another shape than the input's.
+    #[error(
+        "`{path}`: input `{input}` expects shape {expected:?}, got shape {got:?}; transpose or reshape it to {expected:?}, to \
+         {} for several samples, or give each sample as one row of {} values",
+        stacked(expected),
+        expected.iter().product::<usize>()
+    )]
     Shape {
         /// Its path.
         path: String,
@@ -109,6 +114,12 @@ pub enum InputError {
         /// Position.
         index: usize,
     },
+}
+
+/// The shape of several samples, for messages.
+fn stacked(shape: &[usize]) -> String {
+    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
+    format!("[samples, {}]", sizes.join(", "))
 }
 
 fn listed(names: &[String]) -> String {

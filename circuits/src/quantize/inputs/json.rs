@@ -187,23 +187,25 @@ impl<'de> DeserializeSeed<'de> for Whole {
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Array, D::Error> {
         let mut array = Array::default();
         let level = Level {
-            values: &mut array.values,
-            shape: Some(&mut array.shape),
+            array: &mut array,
+            depth: 0,
         };
         level.deserialize(json)?;
-        // Of a ragged array only the number of values counts.
-        let product = |n: usize, d: &usize| n.checked_mul(*d);
-        if array.shape.iter().try_fold(1, product) != Some(array.values.len()) {
-            array.shape = vec![array.values.len()];
-        }
         Ok(array)
     }
 }
 
-/// A level of nested arrays; the first one of each level has the shape to fill in.
+/// What stands for a level's size until its first array ends.
+const OPEN: usize = usize::MAX;
+
+/// A value within `depth` nested arrays; the first array of each depth says the size of all of them.
 struct Level<'a> {
-    values: &'a mut Vec<f32>,
-    shape: Option<&'a mut Vec<usize>>,
+    array: &'a mut Array,
+    depth: usize,
+}
+
+fn ragged<E: Error>() -> E {
+    E::custom("its nested arrays differ in length or depth; give each the same")
 }
 
 impl<'de> DeserializeSeed<'de> for Level<'_> {
@@ -216,10 +218,13 @@ impl<'de> DeserializeSeed<'de> for Level<'_> {
 impl<'de> Visitor<'de> for Level<'_> {
     type Value = ();
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("numbers, or arrays of numbers")
+        f.write_str("numbers, truth values, or arrays of them")
     }
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
-        self.values.push(value as f32);
+        if self.array.shape.len() != self.depth {
+            return Err(ragged());
+        }
+        self.array.values.push(value as f32);
         Ok(())
     }
     fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
@@ -228,29 +233,32 @@ impl<'de> Visitor<'de> for Level<'_> {
     fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
         self.visit_f64(value as f64)
     }
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
-        let axis = self.shape.as_mut().map(|shape| {
-            shape.push(0);
-            shape.len() - 1
-        });
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.visit_f64(f64::from(u8::from(value)))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let Level { array, depth } = self;
+        if array.shape.len() == depth {
+            if !array.values.is_empty() {
+                return Err(ragged());
+            }
+            array.shape.push(OPEN);
+        }
         let mut count = 0;
         loop {
-            let shape = if count == 0 {
-                self.shape.as_deref_mut()
-            } else {
-                None
-            };
             let level = Level {
-                values: self.values,
-                shape,
+                array: &mut *array,
+                depth: depth + 1,
             };
             if items.next_element_seed(level)?.is_none() {
                 break;
             }
             count += 1;
         }
-        if let (Some(shape), Some(axis)) = (self.shape, axis) {
-            shape[axis] = count;
+        match &mut array.shape[depth] {
+            size if *size == OPEN => *size = count,
+            size if *size == count => {}
+            _ => return Err(ragged()),
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Input files: `.npz`, `.npy` and JSON.
 //!
-//! JSON is `{"input_data": [[..]]}`, an object from input name to array, or a plain array. Nested arrays may be
-//! flat or shaped; what counts is the number of values, which must fill the input's shape one or more times.
+//! JSON is `{"input_data": [[..]]}`, an object from input name to array, or a plain array. An array has the shape of its input,
+//! for several samples with an axis in front or a longer leading axis, or it is flat: all values in one axis, or a row for
+//! each sample.
 
 mod array;
 mod error;
@@ -22,6 +23,9 @@ pub type Sample = Vec<Vec<f32>>;
 /// Samples of a file: each has vectors of its own, which may be far larger than what they hold.
 const MAX_SAMPLES: usize = 1 << 20;
 
+/// What `numpy.savez` calls an array that its caller did not name.
+const UNNAMED: &str = "arr_0";
+
 /// An input as a file has to fill it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputSpec {
@@ -29,6 +33,32 @@ pub struct InputSpec {
     pub name: String,
     /// Logical shape, batch included.
     pub shape: Vec<usize>,
+}
+
+impl InputSpec {
+    /// Whether an array of this shape is one or more samples of the input.
+    ///
+    /// It is where its axes are the input's, alone, behind one more axis of samples, with a leading axis of several samples,
+    /// or without a leading axis of 1; or where it is flat, and then counted by its values alone: one axis, or a row for each
+    /// sample.
+    fn takes(&self, got: &[usize]) -> bool {
+        let len: usize = self.shape.iter().product();
+        let values: usize = got.iter().product();
+        if values == 0 || !values.is_multiple_of(len) {
+            return false;
+        }
+        let shape = &self.shape[..];
+        match *got {
+            [] | [_] => true,
+            [_, row] if row == len => true,
+            [_, ref rest @ ..] if rest == shape => true,
+            _ => match *shape {
+                [] => false,
+                [1, ref item @ ..] if item == got => true,
+                [_, ref item @ ..] => got[1..] == *item,
+            },
+        }
+    }
 }
 
 /// The inputs of a graph.
@@ -66,7 +96,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, InputError> {
 
 /// Reads every sample of a file's bytes; `extension` is `npz`, `npy` or `json`, `path` is for messages.
 ///
-/// Only arrays that an input names are read, or the only one where there is one input. Memory stays within a few times the
+/// Only arrays that an input names are read, or the only one where it has no name and there is one input. Memory stays within a few times the
 /// file's size, or [`InputError::TooLarge`] tells why a compressed file is refused.
 ///
 /// # Errors
@@ -181,10 +211,10 @@ impl<'a> File<'a> {
         }
     }
 
-    /// Where the array of each input stands: under its name, or alone.
+    /// Where the array of each input stands: under its name, or alone without one.
     fn select(self, names: &[String], inputs: &[InputSpec]) -> Result<Vec<usize>, InputError> {
         let at = |input: &InputSpec| {
-            let alone = (names.len() == 1 && inputs.len() == 1).then_some(0);
+            let alone = (inputs.len() == 1 && names == [UNNAMED]).then_some(0);
             let named = names.iter().position(|name| *name == input.name);
             named
                 .or(alone)
@@ -201,8 +231,7 @@ impl<'a> File<'a> {
             let Some(array) = arrays.get(i) else {
                 return Err(self.missing(&input.name, Vec::new()));
             };
-            let expected: usize = input.shape.iter().product();
-            if array.values.is_empty() || !array.values.len().is_multiple_of(expected) {
+            if !input.takes(&array.shape) {
                 return Err(InputError::Shape {
                     path: path(),
                     input: input.name.clone(),
@@ -217,7 +246,7 @@ impl<'a> File<'a> {
                     index,
                 });
             }
-            let got = array.values.len() / expected;
+            let got = array.values.len() / input.shape.iter().product::<usize>();
             if got > MAX_SAMPLES {
                 return Err(InputError::TooManySamples { path: path(), got });
             }
