@@ -50,14 +50,16 @@ pub(super) fn narrow(
         let base = tops.filter(|&v| v > lo / 2.0).fold(f64::INFINITY, f64::min);
         let floor = base - depth(options.bits);
         let seen = floor.abs().max(hi.abs());
-        if !base.is_finite() || lo > -RATIO * seen {
+        if !base.is_finite() || floor >= hi || lo > -RATIO * seen {
             continue;
         }
         ranges[*scores].clip(floor as f32, hi as f32);
         for (id, is_score) in between {
             let span = (hi - floor) as f32;
-            let least = if is_score { floor as f32 } else { -span };
-            ranges[id].clip(least, span);
+            match is_score {
+                true => ranges[id].clip(floor as f32, hi as f32),
+                false => ranges[id].clip(-span, span),
+            }
         }
         ranges[*distance].clip((floor - hi) as f32, 0.0);
         floors.insert(*scores, floor);
@@ -128,7 +130,7 @@ fn lower_masks(
     let mut at = mask;
     while readers[at] == 1 {
         let hi = ranges[at].overall().1 as f32;
-        ranges[at].clip(least as f32, hi);
+        ranges[at].clip((least as f32).min(hi), hi);
         match (&graph.nodes[at].op, &graph.nodes[at].inputs[..]) {
             (Op::Rearrange(_), [input]) => at = *input,
             _ => {
