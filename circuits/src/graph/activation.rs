@@ -265,6 +265,34 @@ impl Activation {
         }
     }
 
+    /// True where the function is monotone and as good as at the finite ends of its codomain a few units from 0.
+    pub fn saturates(&self) -> bool {
+        use Activation as A;
+        match self {
+            A::Sigmoid | A::Tanh | A::Erf | A::Exp | A::Softplus => true,
+            f => matches!(f, A::HardSigmoid { .. } | A::Elu { .. }) && f.is_monotone(),
+        }
+    }
+
+    /// True where every value is a whole number.
+    pub fn is_whole(&self) -> bool {
+        use Activation as A;
+        matches!(
+            self,
+            A::Sign | A::Floor | A::Ceil | A::Round | A::Trunc | A::Indicator { .. }
+        )
+    }
+
+    /// True where the value at a whole number is one.
+    pub fn keeps_whole(&self) -> bool {
+        use Activation as A;
+        match self {
+            A::Abs => true,
+            A::Power { exponent } => *exponent >= 0.0 && exponent.fract() == 0.0,
+            f => f.is_whole(),
+        }
+    }
+
     /// True where the function jumps: no interval around a jump is narrow enough to tabulate it better.
     pub fn is_step(&self) -> bool {
         use Activation as A;

@@ -297,9 +297,15 @@ impl Ranges {
     }
 
     /// Leaves no element a range beyond `lo..=hi`.
-    fn clip(&mut self, lo: f32, hi: f32) {
+    pub(super) fn clip(&mut self, lo: f32, hi: f32) {
         let ends = self.lo.iter_mut().chain(&mut self.hi);
         ends.for_each(|v| *v = v.clamp(lo, hi));
+    }
+
+    /// Every element's range also holds `lo` and `hi`.
+    pub(super) fn hull(&mut self, (lo, hi): (f32, f32)) {
+        self.lo.iter_mut().for_each(|v| *v = v.min(lo));
+        self.hi.iter_mut().for_each(|v| *v = v.max(hi));
     }
 
     /// Moves both ends outward by a factor. What is never negative stays so.

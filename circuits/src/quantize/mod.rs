@@ -9,6 +9,8 @@ mod entropy;
 mod exact;
 pub mod inputs;
 mod lower;
+mod masks;
+mod natural;
 mod trace;
 mod widths;
 
@@ -184,12 +186,15 @@ pub fn quantize_traced(
     if let Some(&bits) = widths.values().find(|bits| !(2..=16).contains(*bits)) {
         return Err(QuantizeError::Bits { bits });
     }
-    let ranges = calibration.ranges(graph, options)?;
+    let mut ranges = calibration.ranges(graph, options)?;
+    let mut all_widths = natural::widen(graph, options, &mut ranges);
+    let floors = masks::narrow(graph, options, &mut ranges, &mut all_widths);
+    all_widths.extend(widths.iter().map(|(name, &bits)| (name.clone(), bits)));
     let options = QuantizeOptions {
         shift: exact::shift(graph, options.shift)?,
         ..*options
     };
-    let (model, trace) = lower::lower(graph, &ranges, &options, widths)?;
+    let (model, trace) = lower::lower(graph, &ranges, &floors, &options, &all_widths)?;
     validate(&model)?;
     if let Some(port) = model.inputs.iter().find(|port| !is_read(&model, port.node)) {
         return Err(QuantizeError::Unread {

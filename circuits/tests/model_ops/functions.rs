@@ -288,3 +288,39 @@ fn products_of_functions_of_one_tensor_are_one_table() {
         assert_eq!(tables(&model), 1, "{model:#?}");
     }
 }
+
+/// Calibration saw every input at both its ends, but nothing of the event: what lies between two numbers by nature must
+/// still tell of it.
+#[test]
+fn an_event_that_calibration_did_not_see_is_not_clamped() {
+    let together = vec![6.5, 0.0, 6.5, 0.0];
+    let apart = vec![6.0, 0.0, 0.0, 6.0];
+    for (op, weights, bias, seen, event) in [
+        ("Sigmoid", &together, -6.0, [1.0f32, -1.0], [1.0f32, 1.0]),
+        ("Tanh", &together, 0.5, [1.0, -1.0], [1.0, 1.0]),
+        ("Tanh", &together, 0.5, [1.0, -1.0], [-1.0, -1.0]),
+        ("Softmax", &apart, 0.0, [1.0, 1.0], [1.0, -1.0]),
+    ] {
+        let onnx = Onnx::new()
+            .input("x", &[1, 2])
+            .floats("w", &[2, 2], weights.clone())
+            .floats("b", &[2], vec![bias, 0.0])
+            .node("Gemm", &["x", "w", "b"], "s")
+            .node(op, &["s"], "y")
+            .output("y");
+        let options = ImportOptions::default();
+        let graph = onnx::import(&onnx.bytes(), &options).unwrap();
+        let reference = Reference::new(&onnx.bytes(), &options).unwrap();
+        let both = [vec![seen.to_vec()], vec![vec![-seen[0], -seen[1]]]];
+        let calibration = Calibration::measure(&graph, &both).unwrap();
+        let model = quantize::quantize(&graph, &calibration, &Default::default()).unwrap();
+        for input in [event, seen] {
+            let sample = vec![input.to_vec()];
+            let (got, expected) = (run(&model, &sample), reference.run(&sample).unwrap());
+            for (got, expected) in got[0].iter().zip(&expected[0]) {
+                let off = (got - expected).abs();
+                assert!(off < 0.02, "{op} of {input:?}: {got} for {expected}");
+            }
+        }
+    }
+}

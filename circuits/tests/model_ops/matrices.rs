@@ -3,10 +3,12 @@
 use tensorseal_circuits::{
     graph::Op,
     onnx::{self, ImportError, ImportOptions},
-    quantize::{self, Calibration, QuantizeError},
+    quantize::{self, Calibration, Method, QuantizeError, QuantizeOptions},
 };
 
-use super::model_support::{Onnx, agrees};
+use tract_onnx::pb::tensor_proto::DataType;
+
+use super::model_support::{Onnx, agrees, agrees_within};
 
 #[test]
 fn products_of_two_computed_matrices() {
@@ -175,4 +177,46 @@ fn only_a_softmax_reads_a_mask() {
         matches!(&error, ImportError::Form { reason, .. } if reason.contains("Softmax")),
         "{error}"
     );
+}
+
+/// A mask's magnitude is not the scores': a constant one, and one computed from an input.
+#[test]
+fn masks_of_large_numbers_do_not_widen_the_steps_of_scores() {
+    let close = |onnx: Onnx| agrees_within(&onnx.bytes(), 1, [(8, 0.05), (14, 0.005)]);
+    let scores = || {
+        Onnx::new()
+            .opset(18)
+            .input("x", &[1, 3, 4])
+            .floats("three", &[], vec![3.0])
+            .node("Mul", &["x", "three"], "s")
+    };
+    for far in [-1e4, -1e9] {
+        let above = [0.0, far, far, far, 0.0, 0.0, far, far, 0.0, 0.0, 0.0, far];
+        let constant = scores()
+            .floats("mask", &[3, 4], above.to_vec())
+            .node("Add", &["s", "mask"], "masked")
+            .node("Softmax", &["masked"], "y");
+        close(constant.output("y"));
+        let computed = scores()
+            .whole("m", DataType::Bool, &[1, 1, 4])
+            .floats("one", &[], vec![1.0])
+            .floats("far", &[], vec![far])
+            .node("Not", &["m"], "n")
+            .node("Cast", &["n"], "f")
+            .int("to", DataType::Float as i64)
+            .node("Sub", &["one", "f"], "d")
+            .node("Mul", &["d", "far"], "mask")
+            .node("Add", &["s", "mask"], "masked")
+            .node("Softmax", &["masked"], "y");
+        let (graph, _) = close(computed.output("y"));
+        // Ranges that leave values out leave nothing to raise scores to.
+        let calibration = Calibration::random(&graph);
+        for method in [Method::Percentile(51.0), Method::Entropy] {
+            let options = QuantizeOptions {
+                method,
+                ..QuantizeOptions::default()
+            };
+            quantize::quantize(&graph, &calibration, &options).unwrap();
+        }
+    }
 }

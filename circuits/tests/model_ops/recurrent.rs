@@ -38,6 +38,18 @@ fn an_lstm_reads_both_ways() {
     agrees(&both.output("y").output("h"), 1);
 }
 
+/// As converters write it: the factor of the first step's forget gate is a range of zeros.
+#[test]
+fn initial_states_of_zeros_as_initializers() {
+    let onnx = layer(4, 1)
+        .floats("h0", &[1, 2, 4], vec![0.0; 8])
+        .floats("c0", &[1, 2, 4], vec![0.0; 8])
+        .node("LSTM", &["x", "w", "r", "b", "", "h0", "c0"], "y")
+        .edit(|n| n.output.push("h".into()))
+        .int("hidden_size", 4);
+    agrees(&onnx.output("y").output("h"), 1);
+}
+
 #[test]
 fn states_and_a_classifier_behind_a_gru() {
     let onnx = layer(3, 1)

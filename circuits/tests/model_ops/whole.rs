@@ -86,6 +86,58 @@ fn sums_and_moves_of_whole_numbers_keep_scale_1() {
 }
 
 #[test]
+fn products_of_whole_numbers_are_exact() {
+    for kind in [DataType::Uint8, DataType::Int8] {
+        exact(&two(kind).node("Mul", &["x", "z"], "y").output("y"), 2);
+    }
+}
+
+#[test]
+fn a_grid_wider_than_its_numbers_does_not_coarsen_a_product() {
+    let onnx = Onnx::new()
+        .opset(18)
+        .whole("x", DataType::Uint8, &[0, 3, 4])
+        .input("z", &[0, 3, 4])
+        .node("Cast", &["x"], "f")
+        .int("to", DataType::Float as i64)
+        .node("Mul", &["f", "z"], "y");
+    agrees(&onnx.output("y"), 1);
+}
+
+#[test]
+fn results_that_are_whole_by_type_are_exact() {
+    let one = |op: &str| {
+        two(DataType::Int32)
+            .node(op, &["x"], "a")
+            .node("Sub", &["a", "z"], "y")
+    };
+    for op in ["Abs", "Sign"] {
+        exact(&one(op).output("y").output("a"), 1);
+    }
+    let whole = || {
+        Onnx::new()
+            .opset(18)
+            .whole("x", DataType::Int32, &[0, 3, 4])
+    };
+    let power = whole()
+        .floats("three", &[], vec![3.0])
+        .node("Cast", &["x"], "f")
+        .int("to", DataType::Float as i64)
+        .node("Pow", &["f", "three"], "p")
+        .node("Relu", &["p"], "y");
+    exact(&power.output("p").output("y"), 1);
+    for op in ["Floor", "Ceil", "Round"] {
+        let onnx = whole()
+            .floats("part", &[], vec![0.04])
+            .node("Cast", &["x"], "f")
+            .int("to", DataType::Float as i64)
+            .node("Mul", &["f", "part"], "m")
+            .node(op, &["m"], "y");
+        exact(&onnx.output("y"), 1);
+    }
+}
+
+#[test]
 fn casts_to_and_from_truth_values() {
     let onnx = two(DataType::Int32)
         .node("Cast", &["x"], "b")

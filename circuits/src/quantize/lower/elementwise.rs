@@ -69,7 +69,7 @@ impl Lowering<'_> {
             for (i, cell) in value.cells.iter().enumerate() {
                 if let Some((_, e)) = cell.filter(|&(part, _)| part as usize == at) {
                     factors[e as usize] = f64::from(scale[i]);
-                    summands[e as usize] = f64::from(offset[i]);
+                    summands[e as usize] = self.summand(id, i, (scale[i], offset[i]));
                 }
             }
             let plane = dims.1 * dims.2;
@@ -94,6 +94,24 @@ impl Lowering<'_> {
             parts.push(pending);
         }
         Ok(self.replace(id, value, parts))
+    }
+
+    /// The offset of an element; of a tensor that stops at a floor, none that goes far below it.
+    fn summand(&self, id: NodeId, element: usize, (scale, offset): (f32, f32)) -> f64 {
+        let offset = f64::from(offset);
+        let Some(floor) = self.floors.get(&id) else {
+            return offset;
+        };
+        let source = &self.ranges[self.graph.nodes[id].inputs[0]];
+        let ends = [source.lo[element], source.hi[element]];
+        let most = ends.map(|v| f64::from(v) * f64::from(scale));
+        // Twice as far as values seen reach: those beyond stop there, too.
+        let reach = most[0].abs().max(most[1].abs());
+        if scale == 1.0 {
+            offset.max(floor - 2.0 * reach)
+        } else {
+            offset
+        }
     }
 
     /// True where no zero is shifted and no element is read with two different factors.

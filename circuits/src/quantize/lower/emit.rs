@@ -1,13 +1,16 @@
 //! From a pending sum with real weights to integer nodes.
 
+use std::sync::Arc;
+
 use super::{
     Lowering, Tensor,
     pending::{Op, Pending, Pool, Term},
+    product::MAX_BITS,
     scales::{self, Grid},
     value::{Dims, len},
 };
 use crate::{
-    graph::Activation,
+    graph::{Activation, Function},
     model::{self, Kind, Linear, MaxPool, Node, NodeId, Shape, Table},
     quantize::QuantizeError,
 };
@@ -15,6 +18,18 @@ use crate::{
 /// Bits of the magnitude of integer weights and biases, up to a shift of 24 bits; beyond it that much over the shift.
 const WEIGHT_BITS: u32 = 30;
 const WEIGHT_BITS_OVER_SHIFT: u32 = 12;
+
+/// Bits that a tensor of whole numbers may have beyond the model's.
+const WHOLE_BITS: u32 = 4;
+
+/// Steps that a table over whole numbers may have, whatever the bits.
+const LATTICE: f64 = 4096.0;
+
+/// By how much steps may grow for the sake of weights before a clamp is tabulated instead.
+const COARSE: f64 = 2.0;
+
+/// An argument at which functions that saturate have done so.
+const FAR: f64 = 64.0;
 
 /// Points at which a composed function's sign is looked at.
 const SAMPLES: u32 = 1 << 10;
@@ -56,14 +71,22 @@ impl Lowering<'_> {
             .as_ref()
             .map_or((f64::NEG_INFINITY, f64::INFINITY), Activation::codomain);
         let range = (seen.0.max(possible.0), seen.1.min(possible.1));
-        let mut grid = Grid::new(bits, range.0.min(least(&pending)));
+        let least = range.0.min(least(&pending));
+        let mut grid = Grid::new(bits, least);
         let mut out = grid.scale(range);
         if matches!(pending.activation, Some(Activation::Indicator { .. })) {
             (grid, out) = (Grid { lo: 0, hi: 1 }, 1.0);
-        } else if grid.holds(range) && self.is_whole(&mut pending) {
-            out = 1.0;
+        } else if self.is_whole(&mut pending) {
+            // Whole numbers stay so, with some bits more where it takes that.
+            let mut grids = (bits..=(bits + WHOLE_BITS).min(MAX_BITS)).map(|b| Grid::new(b, least));
+            if let Some(wide) = grids.find(|grid| grid.holds(range)) {
+                (grid, out) = (wide, 1.0);
+            }
         }
-        self.emit_grid(pending, bits, grid, out).0
+        // A table that goes on further than what was seen has twice the steps.
+        let more = u32::from(saturate(&mut pending, grid, out));
+        self.tabulate_clamp(&mut pending, out);
+        self.emit_grid(pending, bits + more, grid, out).0
     }
 
     /// Turns a sum into a tensor on a grid that is given.
@@ -103,7 +126,14 @@ impl Lowering<'_> {
             .as_ref()
             .map(|f| scales::active(f, pending.sums, out));
         let mut sums = match active {
-            Some((lo, hi)) if hi > lo => (hi - lo) / f64::from(1u32 << (bits + 1)),
+            Some((lo, hi)) if hi > lo => {
+                let steps = f64::from(1u32 << (bits + 1));
+                match self.lattice(&mut pending) {
+                    // Arguments that lie on a lattice are looked up as they are.
+                    Some(unit) if (hi - lo) / unit <= steps.max(LATTICE) => unit,
+                    _ => (hi - lo) / steps,
+                }
+            }
             Some(_) => 1.0,
             None => out,
         };
@@ -201,17 +231,39 @@ impl Lowering<'_> {
         )
     }
 
-    /// True where a sum's values are whole numbers: those of tensors at scale 1, times whole numbers.
+    /// A clamp of sums whose weights ask for much coarser steps becomes a table: what a mask of -1e9 is clamped to then keeps
+    /// its steps.
+    fn tabulate_clamp(&self, pending: &mut Pending, scale: f64) {
+        let (lo, hi) = match pending.activation {
+            None => (f32::NEG_INFINITY, f32::INFINITY),
+            Some(Activation::Clip { lo, hi }) => (lo, hi),
+            Some(_) => return,
+        };
+        let gain = (1u64 << self.options.shift) as f64;
+        if pending.pool.is_some() || self.coarsening(pending, scale, gain) < COARSE {
+            return;
+        }
+        let lo = lo.max(pending.sums.0 as f32);
+        let hi = hi.min(pending.sums.1 as f32).max(lo);
+        let clamp = Function::Of(Activation::Clip { lo, hi }, Arc::new(Function::Argument));
+        pending.activation = Some(Activation::Composed(Arc::new(clamp)));
+    }
+
+    /// True where a tensor's values are whole numbers: those of a function that has no others, or of whole sums.
     fn is_whole(&self, pending: &mut Pending) -> bool {
-        let keeps = match &pending.activation {
-            None => true,
+        match &pending.activation {
+            None => {}
             Some(Activation::Clip { lo, hi }) => {
                 let whole = |v: &f32| v.is_infinite() || v.fract() == 0.0;
-                whole(lo) && whole(hi)
+                if !whole(lo) || !whole(hi) {
+                    return false;
+                }
             }
-            Some(_) => false,
-        };
-        let mut whole = keeps && pending.bias.iter().all(|b| b.fract() == 0.0);
+            Some(f) if f.is_whole() => return true,
+            Some(f) if f.keeps_whole() => {}
+            Some(_) => return false,
+        }
+        let mut whole = pending.bias.iter().all(|b| b.fract() == 0.0);
         for term in &mut pending.terms {
             let source = &self.tensors[term.source];
             let first = term.channel;
@@ -220,6 +272,36 @@ impl Lowering<'_> {
             });
         }
         whole
+    }
+
+    /// The number that a sum's values are whole multiples of: sums of whole numbers over a common divisor.
+    fn lattice(&self, pending: &mut Pending) -> Option<f64> {
+        let mut unit = f64::INFINITY;
+        let mut whole = true;
+        for term in &mut pending.terms {
+            let source = &self.tensors[term.source];
+            let first = term.channel;
+            term.each_weight(source.dims, |w, input| {
+                if *w != 0.0 {
+                    unit = unit.min(w.abs());
+                    whole &= source.scales[first + input] == 1.0;
+                }
+            });
+        }
+        if !whole || !unit.is_finite() {
+            return None;
+        }
+        let on = |v: f64, unit: f64| (v / unit).fract() == 0.0;
+        // Quotients are rounded in the middle between two.
+        if !pending.bias.iter().all(|&b| on(b, unit)) {
+            unit *= 0.5;
+        }
+        whole = pending.bias.iter().all(|&b| on(b, unit));
+        for term in &mut pending.terms {
+            let dims = self.tensors[term.source].dims;
+            term.each_weight(dims, |w, _| whole &= on(*w, unit));
+        }
+        whole.then_some(unit)
     }
 
     /// By how much the scale of sums must grow so that no integer weight or bias leaves its range.
@@ -306,6 +388,23 @@ pub(super) fn copy(source: NodeId, channel: usize, count: usize, weight: i64) ->
         channel,
         op,
     }
+}
+
+/// A function that reaches an end of its codomain that the grid holds is tabulated until there, not only where calibration
+/// saw it: arguments beyond are not clamped on the way. True where that is further.
+fn saturate(pending: &mut Pending, grid: Grid, scale: f64) -> bool {
+    let seen = pending.sums;
+    let Some(f) = pending.activation.as_ref().filter(|f| f.saturates()) else {
+        return false;
+    };
+    let (lo, hi) = f.codomain();
+    if lo.is_finite() && grid.lo as f64 * scale <= lo {
+        pending.sums.0 = seen.0.min(-FAR);
+    }
+    if hi.is_finite() && grid.hi as f64 * scale >= hi * (1.0 - 1e-6) {
+        pending.sums.1 = seen.1.max(FAR);
+    }
+    scales::active(f, pending.sums, scale) != scales::active(f, seen, scale)
 }
 
 /// The least value of a function, where that matters for the sign of its range: calibration may have seen no

@@ -21,7 +21,7 @@ mod product;
 mod scales;
 mod value;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use self::{
     pending::{Op, Pending, Term},
@@ -65,6 +65,8 @@ enum Part {
 struct Lowering<'a> {
     graph: &'a Graph,
     ranges: &'a [Ranges],
+    /// Least values of tensors that stop there: see [`super::masks`].
+    floors: &'a BTreeMap<NodeId, f64>,
     options: &'a QuantizeOptions,
     widths: &'a Widths,
     model: Model,
@@ -81,6 +83,7 @@ struct Lowering<'a> {
 pub(super) fn lower(
     graph: &Graph,
     ranges: &[Ranges],
+    floors: &BTreeMap<NodeId, f64>,
     options: &QuantizeOptions,
     widths: &Widths,
 ) -> Result<(Model, Trace), QuantizeError> {
@@ -95,6 +98,7 @@ pub(super) fn lower(
     let mut lowering = Lowering {
         graph,
         ranges,
+        floors,
         options,
         widths,
         model,
@@ -108,7 +112,7 @@ pub(super) fn lower(
     for (id, &readers) in readers.iter().enumerate() {
         let mut value = lowering.node(id)?;
         value.prune();
-        if readers > 1 {
+        if readers > 1 || floors.contains_key(&id) {
             lowering.settle(&value);
         }
         lowering.values.push(Some(value));

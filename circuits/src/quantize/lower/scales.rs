@@ -107,7 +107,12 @@ pub(super) fn lut(
         (range.1 / scale_in).ceil() as i64,
     );
     let value = |x: i64| {
-        let real = f.extended(x as f64 * scale_in) / scale_out;
+        let mut argument = x as f64 * scale_in;
+        if f.is_step() {
+            // 25 times 0.04 is 1 in the float model, and must not fall short of it here.
+            argument = f64::from(argument as f32);
+        }
+        let real = f.extended(argument) / scale_out;
         (real.round() as i64).clamp(grid.lo, grid.hi) as i32
     };
     Table::Lut {
