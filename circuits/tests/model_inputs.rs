@@ -342,6 +342,7 @@ fn the_shape_of_an_array_must_be_its_inputs() {
         (&[64], 1),
         (&[320], 5),
         (&[5, 64], 5),
+        (&[1, 320], 5),
     ] {
         assert_eq!(samples(picture, shape).unwrap(), count, "{shape:?}");
     }
@@ -368,6 +369,7 @@ fn the_shape_of_an_array_must_be_its_inputs() {
     }
     assert_eq!(samples(&[3, 2], &[6, 2]).unwrap(), 2);
     assert!(samples(&[3, 2], &[2, 3]).is_err());
+    assert!(samples(&[1, 30], &[1, 60]).is_err());
     assert_eq!(samples(&[], &[4]).unwrap(), 4);
 }
 

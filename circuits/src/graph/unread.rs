@@ -17,11 +17,9 @@ pub(super) fn drop_unread(graph: &mut Graph) {
     if kept.is_empty() {
         kept.push(dropped[0]);
     }
-    for id in 0..graph.nodes.len() {
-        if let Op::Rearrange(cells) = &graph.nodes[id].op {
-            let (cells, inputs) = narrowed(cells, &graph.nodes[id].inputs, &needed[id]);
-            graph.nodes[id].op = Op::Rearrange(cells);
-            graph.nodes[id].inputs = inputs;
+    for (node, needed) in graph.nodes.iter_mut().zip(&needed) {
+        if let Op::Rearrange(cells) = &mut node.op {
+            (*cells, node.inputs) = narrowed(cells, &node.inputs, needed);
         }
     }
     let names = dropped.iter().filter(|id| !kept.contains(id));

@@ -40,7 +40,7 @@ impl InputSpec {
     ///
     /// It is where its axes are the input's, alone, behind one more axis of samples, with a leading axis of several samples,
     /// or without a leading axis of 1; or where it is flat, and then counted by its values alone: one axis, or a row for each
-    /// sample.
+    /// sample or for all of them.
     fn takes(&self, got: &[usize]) -> bool {
         let len: usize = self.shape.iter().product();
         let values: usize = got.iter().product();
@@ -51,6 +51,8 @@ impl InputSpec {
         match *got {
             [] | [_] => true,
             [_, row] if row == len => true,
+            // As JSON has it, a list of one flat array; of a matrix these would be its own axes.
+            [1, _] if shape.len() != 2 => true,
             [_, ref rest @ ..] if rest == shape => true,
             _ => match *shape {
                 [] => false,
