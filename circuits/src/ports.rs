@@ -5,12 +5,14 @@ use thiserror::Error;
 use crate::model::{Encoding, Kind, Model, Port};
 
 /// An input as integers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Quantized {
     /// The node's tensor, NCHW.
     pub values: Vec<i64>,
     /// How many values lay outside the range and were clamped to it.
     pub clamped: usize,
+    /// By how much at most, in the units of the values.
+    pub beyond: f64,
 }
 
 /// Why values do not fit a port.
@@ -65,6 +67,7 @@ pub fn quantize_input(model: &Model, port: &Port, values: &[f32]) -> Result<Quan
     let mut quantized = Quantized {
         values: vec![0; values.len()],
         clamped: 0,
+        beyond: 0.0,
     };
     for (i, &value) in values.iter().enumerate() {
         let rounded = match encoding(port, i) {
@@ -72,7 +75,13 @@ pub fn quantize_input(model: &Model, port: &Port, values: &[f32]) -> Result<Quan
             Encoded::Edges(edges) => edges.partition_point(|&edge| edge < value) as i64,
         };
         let clamped = rounded.clamp(*lo, *hi);
-        quantized.clamped += usize::from(clamped != rounded);
+        if clamped != rounded {
+            quantized.clamped += 1;
+            if let Encoded::Scale(scale) = encoding(port, i) {
+                let beyond = (f64::from(value) - clamped as f64 * scale).abs();
+                quantized.beyond = quantized.beyond.max(beyond);
+            }
+        }
         quantized.values[element(port, i)] = clamped;
     }
     Ok(quantized)
@@ -193,7 +202,8 @@ mod tests {
             quantized,
             Quantized {
                 values: vec![2, -3, 0],
-                clamped: 1
+                clamped: 1,
+                beyond: 7.5,
             }
         );
         assert_eq!(

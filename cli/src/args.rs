@@ -270,6 +270,9 @@ pub struct Compile {
     /// Gives every tensor bits of its own: the fewest rows whose outputs have this signal-to-noise ratio, in decibels
     #[arg(long, value_name = "DB", value_parser = parse_decibels, allow_negative_numbers = true)]
     pub target_accuracy: Option<f64>,
+    /// Makes warnings errors: nothing is written
+    #[arg(long)]
+    pub strict: bool,
     /// Overwriting
     #[command(flatten)]
     pub overwrite: Overwrite,
@@ -342,6 +345,9 @@ pub struct Run {
     /// Quantization, for an ONNX model
     #[command(flatten)]
     pub quantization: Quantization,
+    /// Makes warnings errors: nothing is written
+    #[arg(long)]
+    pub strict: bool,
     /// Overwriting
     #[command(flatten)]
     pub overwrite: Overwrite,
@@ -482,6 +488,9 @@ pub struct Prove {
     /// Expected
     #[command(flatten)]
     pub expect: Expect,
+    /// Makes warnings errors: nothing is written
+    #[arg(long)]
+    pub strict: bool,
     /// Overwriting
     #[command(flatten)]
     pub overwrite: Overwrite,

@@ -3,6 +3,7 @@
 mod bad_input;
 mod command_line;
 mod digits;
+mod fidelity;
 mod forest;
 mod golden;
 mod hostile;

@@ -138,7 +138,7 @@ fn share(count: Option<usize>, items: usize) -> String {
     count.map_or("-".into(), |count| format!("{count} of {items}"))
 }
 
-fn output_json(error: &OutputError) -> Value {
+pub(super) fn output_json(error: &OutputError) -> Value {
     json!({
         "name": error.noise.name, "max_abs_error": error.noise.max_abs, "output_range": error.range,
         "snr_db": finite(error.noise.decibels()), "same_greatest": error.same_greatest, "equal_labels": error.equal_labels, "items": error.items,

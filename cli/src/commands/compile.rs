@@ -9,7 +9,8 @@ use tensorseal_prover::artifact::Kind;
 use crate::{
     Outcome, Result,
     args::{Compile, Visibility},
-    pipeline::{self, Content, FloatModel, Model, Outputs, Quantized},
+    commands::compare::output_json,
+    pipeline::{self, Content, FloatModel, Model, OutputError, Outputs, Quantized, warnings},
     text,
     ui::{self, Table, Ui},
 };
@@ -47,6 +48,17 @@ pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
             (quantized, Some(found))
         }
     };
+    let items = float.accuracy_items(&calibration);
+    let errors = match items.as_slice() {
+        [] => Vec::new(),
+        items => {
+            let measure = || float.errors_of(&quantized.model, items);
+            ui.try_timed("comparing with the float model", measure)?.0
+        }
+    };
+    let mut warnings: Vec<String> = nothing_shown(args).into_iter().collect();
+    warnings.extend(warnings::of_accuracy(&float, &quantized, &errors, &items)?);
+    warnings::refuse(args.strict, &warnings)?;
     let (compiled, _) = ui.try_timed("planning the layout", || {
         pipeline::plan(quantized.model.clone(), &args.layout)
     })?;
@@ -74,12 +86,14 @@ pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
             ),
         ])
         .row(["bits", &bits(args, found.as_ref())])
-        .row(["clamped", &clamped(&quantized)])
-        .row(["model id", &facts.model_id])
-        .row([
-            "written",
-            &format!("{} ({})", args.output.display(), ui::bytes(file_bytes)),
-        ]);
+        .row(["clamped", &clamped(&quantized)]);
+    for error in &errors {
+        table.row(["accuracy", &accuracy(error)]);
+    }
+    table.row(["model id", &facts.model_id]).row([
+        "written",
+        &format!("{} ({})", args.output.display(), ui::bytes(file_bytes)),
+    ]);
     if !float.unread_inputs().is_empty() {
         let dropped = float.unread_inputs().join(", ");
         let told =
@@ -93,7 +107,6 @@ pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
             &format!("{constant}: the same for every input"),
         ]);
     }
-    let warnings = warnings(args);
     for warning in &warnings {
         table.row(["warning", warning]);
     }
@@ -105,6 +118,7 @@ pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
             "advice_columns": facts.advice_columns, "fixed_columns": facts.fixed_columns,
             "bits": args.quantization.bits, "widths": found.as_ref().map(|found| &found.widths),
             "snr_db": found.as_ref().map(|found| found.decibels), "batch": compiled.batch(), "warnings": warnings,
+            "accuracy": errors.iter().map(output_json).collect::<Vec<_>>(),
             "calibration_items": calibration.len(),
             "unread_inputs": float.unread_inputs(), "constant_outputs": float.constant_outputs(),
             "clamped": quantized.clamped, "calibration_values": quantized.values,
@@ -133,17 +147,37 @@ fn bits(args: &Compile, found: Option<&Found>) -> String {
     )
 }
 
-/// What the user should know of a model that compiled.
-fn warnings(args: &Compile) -> Vec<&'static str> {
+/// How far an output is from the float model's.
+fn accuracy(error: &OutputError) -> String {
+    let mut told = format!(
+        "`{}`: {:.1} dB, largest error {:.2} % of the range",
+        error.noise.name,
+        error.noise.decibels(),
+        100.0 * error.relative()
+    );
+    for (count, what) in [
+        (error.same_greatest, "the same greatest element"),
+        (error.equal_labels, "an equal label"),
+    ] {
+        if let Some(count) = count {
+            told += &format!(", {what} in {count} of {}", error.items);
+        }
+    }
+    format!("{told} (on {} of the calibration inputs)", error.items)
+}
+
+/// A proof that shows neither side says little.
+fn nothing_shown(args: &Compile) -> Option<String> {
     let hidden = Visibility::Private;
     let layout = &args.layout;
     if (layout.input_visibility, layout.output_visibility) == (hidden, hidden) {
-        return vec![
+        return Some(
             "neither input nor output is shown: a proof says only that its maker knows some input of the model; \
-             make one side public or hashed with --input-visibility or --output-visibility",
-        ];
+             make one side public or hashed with --input-visibility or --output-visibility"
+                .to_owned(),
+        );
     }
-    vec![]
+    None
 }
 
 /// How many calibration values lie beyond their ranges, in words.

@@ -13,7 +13,9 @@ use tensorseal_prover::artifact::Kind;
 use crate::{
     CliError, Outcome, Result,
     args::{self, Backend, Prove, WhichProver},
-    pipeline::{self, CompiledModel, Content, INSECURE, Item, KeyPaths, Outputs, Pk, Proof, Srs},
+    pipeline::{
+        self, CompiledModel, Content, INSECURE, Item, KeyPaths, Outputs, Pk, Proof, Srs, warnings,
+    },
     profile::{self, Profile},
     tensors, text,
     ui::{self, Table, Ui},
@@ -31,6 +33,8 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
     check_outputs(args, &paths)?;
     let compiled = pipeline::read_model(args.model.path())?;
     let item = &pipeline::load_input(&compiled.model, &args.input, args.index)?;
+    let clamped = warnings::clamped_inputs(&compiled.model, std::slice::from_ref(item))?;
+    warnings::refuse(args.strict, &clamped)?;
     let pk_path = args.pk.as_deref().unwrap_or(&paths.pk);
     let pk = pipeline::read_pk(pk_path, &compiled)?;
     pk.vk().expect(args.expect.id, pk_path)?;
@@ -68,6 +72,7 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
         "public_values": facts.public_values, "file": text::path(&args.proof), "file_bytes": file_bytes,
         "insecure": proof.insecure(), "outputs": tensors::json(&outputs)["outputs"],
         "outputs_in_proof": outputs_are_public, "digests": digests,
+        "clamped_inputs": clamped,
     });
     let mut table = Table::new();
     table.row(["statement id", &statement_id]);
@@ -124,6 +129,9 @@ pub fn run(args: &Prove, ui: &Ui) -> Result<Outcome> {
     }
     for digest in &digests {
         table.row(digest.row());
+    }
+    for clamped in &clamped {
+        table.row(["warning", &clamped.to_string()]);
     }
     if proof.insecure() {
         table.row(["warning", INSECURE]);

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     CliError, Outcome, Result,
     args::{Optimize, Run},
-    pipeline::{self, Content, FloatModel, Outputs},
+    pipeline::{self, Content, FloatModel, Outputs, warnings},
     tensors::{self, Tensor},
     text,
     ui::Ui,
@@ -43,6 +43,8 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
         pipeline::read_model(path)?.model
     };
     let items = pipeline::load_inputs(&model, &args.input)?;
+    let clamped = warnings::clamped_inputs(&model, &items)?;
+    warnings::refuse(args.strict, &clamped)?;
     let bar = ui.bar("running", items.len());
     let mut outputs: Vec<Tensor> = Vec::new();
     for item in &items {
@@ -62,7 +64,11 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
     for output in &outputs {
         text += &format!("\n  {} {}", output.name, output.summary());
     }
-    let mut report = json!({ "model": model.name, "items": items.len() });
+    for clamped in &clamped {
+        text += &format!("\n  warning: {clamped}");
+    }
+    let mut report =
+        json!({ "model": model.name, "items": items.len(), "clamped_inputs": clamped });
     if let Some(path) = &args.output {
         pipeline::write_file(path, &tensors::encode(path, &outputs)?)?;
         text += &format!("\n  written to {}", text::path(path));

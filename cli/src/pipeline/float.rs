@@ -26,6 +26,8 @@ use crate::{
 const RANDOM_ITEMS: usize = 32;
 /// Calibration inputs that are looked at for clamped values.
 const CLAMPED_ITEMS: usize = 32;
+/// Batches on which `compile` measures the outputs' accuracy.
+const ACCURACY_ITEMS: usize = 8;
 /// Batches on which searched widths are measured.
 const SEARCH_ITEMS: usize = 16;
 /// Seed of drawn inputs: the same call compiles the same model.
@@ -232,6 +234,13 @@ impl FloatModel {
         .map_err(|why| self.not_quantized(why))?;
         let quantized = self.quantize_widths(calibration, quantization, optimize, &found.widths)?;
         Ok((quantized, found))
+    }
+
+    /// The first calibration inputs, as batches: those on which `compile` says how accurate the integers are.
+    pub fn accuracy_items(&self, calibration: &[Item]) -> Vec<Item> {
+        let batch = self.graph.batch;
+        let looked_at = calibration.len().min(ACCURACY_ITEMS * batch);
+        batches(&calibration[..looked_at], batch)
     }
 
     fn measure(&self, calibration: &[Item]) -> Result<Calibration> {

@@ -27,6 +27,7 @@ pub mod scaling;
 pub mod statement;
 pub mod synthetic;
 pub mod trial;
+pub mod warnings;
 
 pub use compiled::{
     CompiledModel, Facts, LayerFacts, Model, check_inputs, digests, execute, facts, load_input,
