@@ -57,7 +57,12 @@ pub fn run(args: &Compile, ui: &Ui) -> Result<Outcome> {
         }
     };
     let mut warnings: Vec<String> = nothing_shown(args).into_iter().collect();
-    warnings.extend(warnings::of_accuracy(&float, &quantized, &errors, &items)?);
+    warnings.extend(warnings::of_accuracy(
+        &float,
+        (&quantized, args.quantization.ranges.0),
+        &errors,
+        &items,
+    )?);
     warnings::refuse(args.strict, &warnings)?;
     let (compiled, _) = ui.try_timed("planning the layout", || {
         pipeline::plan(quantized.model.clone(), &args.layout)
@@ -149,12 +154,16 @@ fn bits(args: &Compile, found: Option<&Found>) -> String {
 
 /// How far an output is from the float model's.
 fn accuracy(error: &OutputError) -> String {
-    let mut told = format!(
-        "`{}`: {:.1} dB, largest error {:.2} % of the range",
-        error.noise.name,
-        error.noise.decibels(),
-        100.0 * error.relative()
-    );
+    let mut told = if error.noise.max_abs == 0.0 {
+        format!("`{}`: no difference", error.noise.name)
+    } else {
+        format!(
+            "`{}`: {:.1} dB, largest error {:.2} % of the range",
+            error.noise.name,
+            error.noise.decibels(),
+            100.0 * error.relative()
+        )
+    };
     for (count, what) in [
         (error.same_greatest, "the same greatest element"),
         (error.equal_labels, "an equal label"),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use tensorseal_circuits::ports;
+use tensorseal_circuits::{ports, quantize::Method};
 
 use super::{FloatModel, Item, Model, OutputError, Quantized};
 use crate::{CliError, Result};
@@ -66,10 +66,11 @@ pub fn clamped_inputs(model: &Model, items: &[Item]) -> Result<Vec<Clamped>> {
     Ok(out)
 }
 
-/// What the calibration data show of a quantized model: outputs that are far from the float model's, values beyond their ranges.
+/// What the calibration data show of a quantized model: outputs that are far from the float model's, values beyond ranges that are
+/// narrower than these data. Where ranges reach from the least to the greatest value, nothing is clamped but what a softmax cannot tell apart.
 pub fn of_accuracy(
     float: &FloatModel,
-    quantized: &Quantized,
+    (quantized, method): (&Quantized, Method),
     errors: &[OutputError],
     items: &[Item],
 ) -> Result<Vec<String>> {
@@ -100,10 +101,10 @@ pub fn of_accuracy(
             ));
         }
     }
-    if quantized.clamped as f64 > FEW * quantized.values as f64 {
+    if method != Method::MinMax && quantized.clamped as f64 > FEW * quantized.values as f64 {
         out.push(format!(
-            "{:.1} % of the calibration values lie beyond the ranges that were chosen for them and are clamped: \
-             --ranges minmax clamps none",
+            "{:.1} % of the calibration values lie beyond the ranges that --ranges chose for them and are clamped: \
+             --ranges minmax reaches all of them",
             100.0 * quantized.clamped as f64 / quantized.values as f64
         ));
     }
