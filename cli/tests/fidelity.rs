@@ -76,6 +76,12 @@ fn clamped_inputs_are_told() {
     assert_eq!(strict.code, 2);
     assert!(strict.stderr.contains("calibrat"), "{}", strict.stderr);
 
+    // Ranges from the inputs themselves: said.
+    let own = folder.json(&["run", &onnx, "--input", "inside.json"]);
+    let warning = own["warnings"].to_string();
+    assert!(warning.contains("--calibration"), "{warning}");
+    folder.fails(2, &["run", &onnx, "--input", "inside.json", "--strict"]);
+
     // The same words where a proof is made.
     folder.json(&["setup", "--model", "d.seal", "--dev", "-o", "keys"]);
     let prove = [

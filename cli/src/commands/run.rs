@@ -24,11 +24,19 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
         Outputs::new(inputs.into_iter().flatten(), args.overwrite.force).check(output, content)?;
     }
     let path = args.model.path();
+    let mut warned: Vec<String> = Vec::new();
     let model = if path
         .extension()
         .is_some_and(|extension| extension == "onnx")
     {
         let float = FloatModel::open(path, args.quantization.batch.unwrap_or(1))?;
+        if float.lacks_calibration(&args.quantization) {
+            warned.push(
+                "the ranges were taken from the very inputs that are run, so errors look smaller than on unseen inputs: \
+                 pass --calibration"
+                    .to_owned(),
+            );
+        }
         let calibration = float.calibration_or(&args.quantization, &args.input)?;
         float
             .quantize(&calibration, &args.quantization, Optimize::Prover)?
@@ -44,7 +52,8 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
     };
     let items = pipeline::load_inputs(&model, &args.input)?;
     let clamped = warnings::clamped_inputs(&model, &items)?;
-    warnings::refuse(args.strict, &clamped)?;
+    warned.extend(clamped.iter().map(ToString::to_string));
+    warnings::refuse(args.strict, &warned)?;
     let bar = ui.bar("running", items.len());
     let mut outputs: Vec<Tensor> = Vec::new();
     for item in &items {
@@ -64,11 +73,10 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Outcome> {
     for output in &outputs {
         text += &format!("\n  {} {}", output.name, output.summary());
     }
-    for clamped in &clamped {
-        text += &format!("\n  warning: {clamped}");
+    for warning in &warned {
+        text += &format!("\n  warning: {warning}");
     }
-    let mut report =
-        json!({ "model": model.name, "items": items.len(), "clamped_inputs": clamped });
+    let mut report = json!({ "model": model.name, "items": items.len(), "clamped_inputs": clamped, "warnings": warned });
     if let Some(path) = &args.output {
         pipeline::write_file(path, &tensors::encode(path, &outputs)?)?;
         text += &format!("\n  written to {}", text::path(path));

@@ -69,12 +69,18 @@ pub struct OutputError {
 }
 
 impl OutputError {
-    /// The largest difference as a share of the range.
+    /// The largest difference as a share of the range; of one value alone, as a share of its magnitude.
     pub fn relative(&self) -> f64 {
-        if self.range > 0.0 {
-            self.noise.max_abs / self.range
+        let magnitude = (self.noise.signal / self.noise.values.max(1) as f64).sqrt();
+        let whole = if self.range > 0.0 {
+            self.range
         } else {
+            magnitude
+        };
+        if self.noise.max_abs == 0.0 {
             0.0
+        } else {
+            self.noise.max_abs / whole
         }
     }
 }
@@ -112,6 +118,12 @@ impl FloatModel {
     /// Outputs that are the same for every input.
     pub fn constant_outputs(&self) -> &[String] {
         &self.graph.constant_outputs
+    }
+
+    /// Whether ranges come from inputs, and the flags name none.
+    pub fn lacks_calibration(&self, quantization: &Quantization) -> bool {
+        let given = quantization.calibration.is_some() || quantization.input_range.is_some();
+        !given && !self.graph.is_exact()
     }
 
     /// The same model under another name.
@@ -477,6 +489,20 @@ fn clamped(model: &Model, trace: &Trace, items: &[Item]) -> Result<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_a_single_value_is_a_share_of_it() {
+        let mut noise = Noise::default();
+        noise.add(1.0, 0.009);
+        let error = OutputError {
+            noise,
+            range: 0.0,
+            same_greatest: None,
+            equal_labels: None,
+            items: 1,
+        };
+        assert!((error.relative() - 0.991).abs() < 1e-9);
+    }
 
     #[test]
     fn names_that_exporters_make_are_told_apart() {

@@ -77,13 +77,17 @@ pub fn of_accuracy(
     let mut out = Vec::new();
     let far: Vec<&OutputError> = errors
         .iter()
-        .filter(|error| error.noise.decibels() < NEAR_DB)
+        .filter(|error| {
+            // No noise has no ratio where there is no signal; neither has what is not a number.
+            let near = error.noise.decibels() >= NEAR_DB;
+            error.noise.noise != 0.0 && !near
+        })
         .collect();
     if !far.is_empty() {
         let layers = float.layers(quantized, items)?;
         let worst = layers
             .iter()
-            .filter(|layer| layer.decibels().is_finite())
+            .filter(|layer| layer.noise != 0.0)
             .min_by(|a, b| a.decibels().total_cmp(&b.decibels()));
         let worst = worst.map_or_else(String::new, |layer| {
             format!(
@@ -95,7 +99,7 @@ pub fn of_accuracy(
         for error in far {
             out.push(format!(
                 "output `{}` is {:.1} dB from the float model on the calibration data, below {NEAR_DB} dB{worst}: \
-                 give more --bits, or --target-accuracy 40; `compare --layers` shows all tensors",
+                 give more --bits, or --target-accuracy 40; `compare` without --compiled shows all tensors",
                 error.noise.name,
                 error.noise.decibels()
             ));
