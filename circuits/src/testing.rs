@@ -10,6 +10,7 @@ use rand::Rng;
 use crate::model::{
     Conv, Kind, Linear, MaxPool, Model, Node, NodeId, Op, Port, Shape, SumPool, Table, Term,
 };
+use crate::profile::Profile;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
@@ -228,6 +229,15 @@ pub(crate) fn port(name: &str, node: NodeId, s: Shape) -> Port {
     }
 }
 
+/// Few lanes: small models then have several groups of them.
+pub(crate) const NARROW: Profile = Profile {
+    lanes: 4,
+    fixed_lanes: 16,
+    limbs: 2,
+    tables: 1,
+    fold: 1,
+    hash: false,
+};
 pub(crate) const RELU: Table = Table::Clip { lo: 0, hi: 15 };
 pub(crate) const SIGNED: Table = Table::Clip { lo: -7, hi: 7 };
 

@@ -120,6 +120,18 @@ impl Lanes {
     }
 }
 
+/// Adds weights lane by lane; false where a sum leaves 64 bits. In the circuit it does not wrap: it would be another weight.
+fn add(sums: &mut [i64], weights: &[i64]) -> bool {
+    // Negative once a sum has a sign that neither of its parts has.
+    let mut beyond = 0;
+    for (sum, weight) in sums.iter_mut().zip(weights) {
+        let next = sum.wrapping_add(*weight);
+        beyond |= (next ^ *sum) & (next ^ *weight);
+        *sum = next;
+    }
+    beyond >= 0
+}
+
 /// The weights of a functional by monomial, from which those that the model explains are taken.
 #[derive(Debug)]
 pub(super) struct Weights {
@@ -173,14 +185,7 @@ impl Weights {
         let mut values = vec![0i64; slots.len() * width];
         for (row, monomial) in (start..end).zip(monomials) {
             let sums = &mut values[place(&monomial) * width..][..width];
-            // Negative once a sum has a sign that neither of its parts has.
-            let mut beyond = 0;
-            for (sum, weight) in sums.iter_mut().zip(lanes.row(row)) {
-                let next = sum.wrapping_add(*weight);
-                beyond |= (next ^ *sum) & (next ^ *weight);
-                *sum = next;
-            }
-            if beyond < 0 {
+            if !add(sums, lanes.row(row)) {
                 return Err(CheckError::at(row, "weights beyond 64 bits"));
             }
         }
@@ -247,5 +252,18 @@ impl Weights {
     /// Whether no weights are left.
     pub(super) fn is_empty(&self) -> bool {
         self.values.iter().all(|v| *v == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::add;
+
+    #[test]
+    fn sums_of_weights_do_not_wrap() {
+        let fits = |a: i64, b: i64| add(&mut [0, a, 0], &[1, b, -1]);
+        assert!(fits(i64::MAX, 0) && fits(i64::MAX, i64::MIN) && fits(i64::MIN, 0));
+        assert!(fits(i64::MAX - 1, 1) && fits(i64::MIN + 1, -1));
+        assert!(!fits(i64::MAX, 1) && !fits(i64::MIN, -1) && !fits(i64::MIN, i64::MIN));
     }
 }

@@ -12,17 +12,9 @@ use crate::model::{
     Conv, Kind, Linear, MaxPool, Model, Node, NodeId, Op, Shape, SumPool, Table, Term,
 };
 use crate::profile::Profile;
-use crate::testing::{Builder, RELU, SIGNED, port, random_inputs};
+use crate::testing::{Builder, NARROW, RELU, SIGNED, port, random_inputs};
 use crate::witness::Inference;
 
-const PROFILE: Profile = Profile {
-    lanes: 4,
-    fixed_lanes: 16,
-    limbs: 2,
-    tables: 1,
-    fold: 1,
-    hash: false,
-};
 const OUTPUT: Visibility = Visibility {
     input: Shown::Private,
     output: Shown::Public,
@@ -40,7 +32,7 @@ const HASHED: Visibility = Visibility {
 fn proves(model: &Model, visibility: Visibility) {
     let profile = Profile {
         hash: visibility.hashes(),
-        ..PROFILE
+        ..NARROW
     };
     let layout = Arc::new(plan(model, profile, visibility).expect("the model fits"));
     let inputs = random_inputs(model, &mut ChaCha20Rng::seed_from_u64(5));
@@ -128,7 +120,7 @@ fn an_input_that_no_output_depends_on_is_refused() {
     for read_by_dead in [false, true] {
         let model = with_idle_input(read_by_dead);
         for visibility in [OUTPUT, BOTH] {
-            let refused = plan(&model, PROFILE, visibility).unwrap_err();
+            let refused = plan(&model, NARROW, visibility).unwrap_err();
             assert!(
                 matches!(&refused, LayoutError::Unsupported { node, .. } if node == "idle"),
                 "{refused}"
@@ -186,7 +178,7 @@ fn all_of_a_shown_input_is_bound() {
         for visibility in [OUTPUT, BOTH, HASHED] {
             proves(model, visibility);
         }
-        let layout = plan(model, PROFILE, BOTH).unwrap();
+        let layout = plan(model, NARROW, BOTH).unwrap();
         let places = layout.public().iter().filter(|p| p.port == 1).count();
         assert_eq!(places, model.nodes[0].shape.len());
     }

@@ -342,7 +342,7 @@ mod tests {
     use crate::circuit::ModelCircuit;
     use crate::layout::{Layout, plan};
     use crate::model::Node;
-    use crate::testing::{Builder, RELU, layer_kinds, port};
+    use crate::testing::{Builder, NARROW, RELU, layer_kinds, port};
     use crate::witness::Witness;
 
     const HASHED: Visibility = Visibility {
@@ -350,12 +350,8 @@ mod tests {
         output: Shown::Private,
     };
     const PROFILE: Profile = Profile {
-        lanes: 4,
-        fixed_lanes: 16,
-        limbs: 2,
-        tables: 1,
-        fold: 1,
         hash: true,
+        ..NARROW
     };
 
     /// The layout and the input's digest, which the circuit accepts.

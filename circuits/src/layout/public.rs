@@ -164,17 +164,10 @@ impl Layout {
 mod tests {
     use super::*;
     use crate::layout::{Visibility, plan};
-    use crate::testing::layer_kinds;
+    use crate::testing::{NARROW, layer_kinds};
     use crate::witness::Witness;
 
-    const PROFILE: Profile = Profile {
-        lanes: 4,
-        fixed_lanes: 16,
-        limbs: 2,
-        tables: 1,
-        fold: 4,
-        hash: false,
-    };
+    const PROFILE: Profile = Profile { fold: 4, ..NARROW };
     const BOTH: Visibility = Visibility {
         input: Shown::Public,
         output: Shown::Public,

@@ -176,16 +176,7 @@ mod tests {
     use crate::check;
     use crate::layout::{Layout, plan};
     use crate::model::{Op, Shape, Table, Term};
-    use crate::testing::{Builder, RELU, SIGNED, port};
-
-    const PROFILE: Profile = Profile {
-        lanes: 4,
-        fixed_lanes: 16,
-        limbs: 2,
-        tables: 1,
-        fold: 1,
-        hash: false,
-    };
+    use crate::testing::{Builder, NARROW, RELU, SIGNED, port};
 
     /// As a forest: `count` decisions, as many leaves with three decisions each, and the leaves are read by an output and by a
     /// layer whose result another output shows.
@@ -223,7 +214,7 @@ mod tests {
     fn planned(model: &Model, visibility: Visibility) -> Layout {
         let profile = Profile {
             hash: visibility.hashes(),
-            ..PROFILE
+            ..NARROW
         };
         let layout = plan(model, profile, visibility).expect("it fits");
         check::statement(model, &layout).expect("the columns state the model");
